@@ -1,0 +1,1 @@
+"""Claims about solutions of -div(a grad u) = f on the unit square."""
