@@ -1,0 +1,41 @@
+"""wellposed: learned operators with a certificate you can check.
+
+    import wellposed
+    from wellposed.elliptic import Darcy
+
+    problem = Darcy(coefficient, source)
+    print(wellposed.certify(problem, answer))
+
+Verbs: `certify`, `refine`, `guard`, `check`; `save` and `load` keep certificates.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from wellposed.certificate import Certificate as Certificate
+    from wellposed.certificate import certify as certify
+    from wellposed.certificate import check as check
+    from wellposed.certificate import load as load
+    from wellposed.certificate import refine as refine
+    from wellposed.certificate import save as save
+    from wellposed.guarded import guard as guard
+
+__version__ = "0.1.0"
+_WHERE = {name: "wellposed.certificate" for name in ("Certificate", "certify", "check", "load", "refine", "save")}
+_WHERE["guard"] = "wellposed.guarded"
+__all__ = ["Certificate", "certify", "check", "guard", "load", "refine", "save"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _WHERE:
+        return getattr(import_module(_WHERE[name]), name)
+    if name == "elliptic":
+        return import_module("wellposed.elliptic")
+    raise AttributeError(f"module 'wellposed' has no attribute {name!r}; it has {', '.join(__all__)} and the room elliptic")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "elliptic", "__version__"]

@@ -1,0 +1,236 @@
+"""Certificates: what they say, how they are kept, and the verbs that rooms teach to their own problems."""
+
+from __future__ import annotations
+
+import html
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import singledispatch
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import save as to_safetensors
+
+import wellposed_check
+from wellposed_check.canonical import decode, dumps, loads
+from wellposed_check.statement import VERDICTS, Evidence
+from wellposed_check.verify import Report, assemble, verify
+
+CERTIFICATE, WITNESS = "certificate.json", "witness.safetensors"
+VERDICT = {word: value for value, word in VERDICTS.items()}
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One claim of a certificate, read-only; the fields are those of DESIGN's table."""
+
+    id: str
+    quantity: str
+    lower: float | None
+    upper: float | None
+    required: float | None
+    holds: bool | None
+    kind: str
+    arithmetic: str
+    assumptions: tuple[tuple[str, str], ...]
+    reference: str
+
+    @staticmethod
+    def read(c: Mapping[str, Any]) -> Claim:
+        return Claim(c["id"], c["quantity"], decode(c["lower"]), decode(c["upper"]), decode(c["required"]), c["holds"],
+                     c["kind"], c["arithmetic"], tuple((a["text"], a["status"]) for a in c["assumptions"]), c["reference"])
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """A document, its witness arrays, and what is known beside them.
+
+    Attributes:
+        document: what `certificate.json` holds. arrays: the witness.
+        bound: the per-sample and per-cell numbers behind the claims; None for a certificate that was loaded.
+    """
+
+    document: dict[str, Any] = field(repr=False)
+    arrays: dict[str, np.ndarray] = field(repr=False)
+    bound: Any = field(default=None, repr=False, compare=False)
+
+    @property
+    def verdict(self) -> bool | None:
+        """True: all that was required is proved. False: some of it is refuted. None: undecided."""
+        return VERDICT[self.document["verdict"]]
+
+    @property
+    def headline(self) -> str:
+        return self.document["headline"]
+
+    @property
+    def claims(self) -> tuple[Claim, ...]:
+        return tuple(Claim.read(c) for c in self.document["claims"])
+
+    def claim(self, id: str) -> Claim:
+        """The claim whose id is, or ends in, `id`: "elliptic.energy_error/1" or "energy_error".
+
+        Raises:
+            KeyError: there is none.
+        """
+        found = [c for c in self.claims if id in (c.id, c.id.split(".")[1].split("/")[0])]
+        if not found:
+            raise KeyError(f"this certificate has no claim {id!r}; it has {', '.join(c.id for c in self.claims)}")
+        return found[0]
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the certificate and its witness; returns the path of certificate.json."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_whole(folder / WITNESS, to_safetensors(self.arrays))
+        return write_whole(folder / CERTIFICATE, dumps(self.document).encode())
+
+    def check(self) -> Report:
+        """What the independent checker says of it."""
+        try:
+            claims, _ = verify(self.document, to_safetensors(self.arrays))
+        except wellposed_check.Refused as refusal:
+            return Report("refused", f"refused: {refusal}")
+        return Report(self.verdict, f"{self.headline}; subject not presented", claims)
+
+    def __str__(self) -> str:
+        from rich.console import Console
+
+        console = Console(width=118, record=True, file=open(os.devnull, "w"))  # noqa: SIM115
+        console.print(self.__rich__())
+        return console.export_text().rstrip()
+
+    __repr__ = __str__
+
+    def __rich__(self) -> Any:
+        from rich.console import Group
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table("claim", "lower", "upper", "required", "holds", "kind", "arithmetic")
+        for c in self.claims:
+            table.add_row(c.id, _number(c.lower), _number(c.upper), _number(c.required),
+                          "-" if c.required is None else VERDICTS[c.holds], c.kind, c.arithmetic)
+        lines = {f"{status}: {text}": None for c in self.claims for text, status in c.assumptions}
+        quantities = [Text(f"{c.id}: {c.quantity}") for c in self.claims]
+        return Group(Text(self.headline, style="bold"), table, *quantities, *(Text(line) for line in lines))
+
+    def _repr_html_(self) -> str:
+        cell = "<td style='text-align:left'>{}</td>".format
+        rows = "".join("<tr>" + "".join(map(cell, (
+            html.escape(c.id), _number(c.lower), _number(c.upper), _number(c.required),
+            "-" if c.required is None else VERDICTS[c.holds], c.kind, html.escape(c.quantity)))) + "</tr>" for c in self.claims)
+        assumed = {f"<li><b>{s}</b>: {html.escape(t)}</li>": None for c in self.claims for t, s in c.assumptions}
+        head = "".join(f"<th style='text-align:left'>{h}</th>" for h in
+                       ("claim", "lower", "upper", "required", "holds", "kind", "quantity"))
+        return f"<p><b>{html.escape(self.headline)}</b></p><table><tr>{head}</tr>{rows}</table><ul>{''.join(assumed)}</ul>"
+
+
+def _number(x: float | None) -> str:
+    return "-" if x is None else f"{x:.6g}"
+
+
+def issue(kind: str, parameters: Mapping[str, Any], arrays: Mapping[str, np.ndarray], requirements: Mapping[str, float | None],
+          arithmetic: str, provenance: Mapping[str, Any], bound: Any = None) -> Certificate:
+    """A certificate whose every number the checker has stated from the evidence.
+
+    Args:
+        kind: the type of the problem, "elliptic.Darcy".
+        requirements: claim id -> what is required of it, or None.
+        arithmetic: "margin" or "enclosed".
+    """
+    kept = {name: np.ascontiguousarray(x, dtype="<f8") for name, x in sorted(arrays.items())}
+    witness = to_safetensors(kept)
+    return Certificate(assemble(kind, Evidence(parameters, kept), requirements, arithmetic, provenance, witness), kept, bound)
+
+
+def provenance(device: str = "cpu", threads: int = 1, weights: str | None = None, seed: int | None = None) -> dict[str, Any]:
+    """Where an answer came from: bound to the certificate by its digest, not provable from it."""
+    versions = {"python": platform.python_version()}
+    for name in ("wellposed", "numpy", "torch"):
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            versions[name] = "unknown"
+    return {"device": device, "threads": threads, "weights": weights, "seed": seed, "versions": versions}
+
+
+def load(path: str | Path) -> Certificate:
+    """A certificate that was saved, after the checker has verified it.
+
+    Args:
+        path: its folder or its certificate.json.
+
+    Raises:
+        wellposed_check.Refused: forged or damaged. FileNotFoundError: there is none.
+    """
+    path = Path(path)
+    path = path / CERTIFICATE if path.is_dir() else path
+    if not path.is_file() or not (path.parent / WITNESS).is_file():
+        raise FileNotFoundError(f"there is no {CERTIFICATE} with its {WITNESS} at {path}; name the folder that holds both")
+    document, witness = loads(path.read_text("utf-8")), (path.parent / WITNESS).read_bytes()
+    _, evidence = verify(document, witness)
+    return Certificate(document, dict(evidence.arrays))
+
+
+def save(certificate: Certificate, folder: str | Path) -> Path:
+    """`certificate.save(folder)`."""
+    return certificate.save(folder)
+
+
+def check(certificate: Certificate | str | Path, problem: str | Path | None = None, answer: str | Path | None = None) -> Report:
+    """What the independent checker says of a certificate, in memory or in a file; see `wellposed_check.check`."""
+    if isinstance(certificate, Certificate):
+        if problem is not None or answer is not None:
+            raise ValueError("the subject can be presented to a certificate in a file: save it first, then check the file")
+        return certificate.check()
+    return wellposed_check.check(certificate, problem, answer)
+
+
+def write_whole(path: Path, data: bytes) -> Path:
+    """Write under a temporary name, flush to disk, rename: a kill leaves the old file or the new one."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
+
+
+@singledispatch
+def certify(problem: Any, answer: Any, **options: Any) -> Certificate:
+    """A certificate for anyone's answer to `problem`; what it claims and takes depends on the type of the problem.
+
+    For `wellposed.elliptic.Darcy`: `wellposed.elliptic.claims.certify_darcy`. Teach it your own with
+    ``wellposed.certify.register``.
+    """
+    raise TypeError(_unknown("certify", problem))
+
+
+@singledispatch
+def refine(problem: Any, answer: Any = None, tol: float | None = None, **options: Any) -> Any:
+    """A better answer: `.answer`, `.certificate`, `.history`, `.status`, `.message`.
+
+    For `wellposed.elliptic.Darcy`: `wellposed.elliptic.refine.refine_darcy`.
+    """
+    raise TypeError(_unknown("refine", problem))
+
+
+@singledispatch
+def admit(problem: Any, prediction: Any) -> tuple[Any, np.ndarray]:
+    """What a model answered, made admissible (boundary values written), and which samples are usable at all."""
+    raise TypeError(_unknown("guard", problem))
+
+
+def _unknown(verb: str, problem: Any) -> str:
+    known = ", ".join(sorted(t.__name__ for t in certify.registry if t is not object)) or "none yet: import its room first"
+    return (f"{verb}: received a problem of the type {type(problem).__name__}, expected one of a type that has been registered "
+            f"({known}); build one, such as wellposed.elliptic.Darcy(coefficient, source)")

@@ -1,0 +1,1 @@
+"""Numerical pieces that more than one room needs."""
