@@ -1,0 +1,341 @@
+"""The question: -div(a grad u) = f on the unit square, with data of each sample constant on n x n cells."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from wellposed.numerics.space import SIDES, NodalSpace
+
+Array = np.ndarray | Tensor
+KINDS = ("dirichlet", "neumann", "periodic")
+IMBALANCE = 1e-10
+
+
+@dataclass(frozen=True, init=False)
+class Darcy:
+    """-div(a grad u) = f on (0, 1)^2, u = g_D on Dirichlet sides, a du/dn = g on Neumann sides; a batch of samples.
+
+    Arrays have the axes (sample, y, x); one sample may come without the first. Everything is kept in float64, on the
+    device of `coefficient`; results are numpy arrays or tensors, as `coefficient` was.
+
+    Args:
+        coefficient: a > 0 on each cell, (samples, n, n).
+        source: f on each cell, (samples, n, n), or anything that broadcasts to it.
+        boundary: "dirichlet", "neumann", "periodic", or a dict with "dirichlet" or "neumann" for each of
+            "bottom" (y = 0), "right", "top", "left".
+        neumann: g, outward, as a dict side -> number or (samples, n), or an array (samples, 4, n) in the order bottom,
+            right, top, left. Zero where not given.
+        dirichlet: g_D as a dict side -> number or (samples, n + 1), or nodal values (samples, n + 1, n + 1). Zero where
+            not given.
+        coefficient_error: r in [0, 1) if the true a is known only to lie within a factor 1 -+ r of `coefficient`.
+        source_oscillation: the L2 norm over each cell of f minus its mean, (samples, n, n), if f is not constant there.
+        neumann_oscillation: the same for g on each edge, (samples, 4, n).
+        cellwise: False says that the data vary inside cells by an unknown amount: bounds are then computed for the
+            cellwise problem, and certificates stay undecided.
+
+    Raises:
+        ValueError: a coefficient that is not positive, numbers that are not finite, shapes that do not fit, an unknown
+            boundary, or data without a Dirichlet side that do not balance.
+    """
+
+    coefficient: Float[Tensor, "samples n n"]
+    source: Float[Tensor, "samples n n"]
+    sides: tuple[str, str, str, str]
+    neumann: Float[Tensor, "samples 4 n"] | None = None
+    dirichlet: Float[Tensor, "samples n+1 n+1"] | None = None
+    coefficient_error: float = 0.0
+    source_oscillation: Float[Tensor, "samples n n"] | None = None
+    neumann_oscillation: Float[Tensor, "samples 4 n"] | None = None
+    cellwise: bool = True
+    numpy: bool = field(default=False, compare=False)
+
+    def __init__(self, coefficient: Array, source: Array | float = 1.0,
+                 boundary: str | Mapping[str, str] = "dirichlet", *,
+                 neumann: Array | Mapping[str, Any] | None = None, dirichlet: Array | Mapping[str, Any] | None = None,
+                 coefficient_error: float = 0.0, source_oscillation: Array | None = None,
+                 neumann_oscillation: Array | None = None, cellwise: bool = True) -> None:
+        a = _tensor(coefficient, "coefficient")
+        a = a[None] if a.ndim == 2 else a
+        if a.ndim != 3 or a.shape[1] != a.shape[2] or 0 in a.shape:
+            raise ValueError(f"coefficient: received the shape {tuple(a.shape)}, expected (samples, n, n) or (n, n), one "
+                             "number per cell of a square grid; resample or crop it to a square")
+        if not (a > 0).all():
+            where = tuple(int(i) for i in (~(a > 0)).nonzero()[0])
+            raise ValueError(f"coefficient: received {a[where].item():g} at {where}, expected positive numbers everywhere; "
+                             "replace impermeable cells by a small positive permeability")
+        s, n = a.shape[:2]
+        sides = parse_boundary(boundary)
+        if not 0.0 <= coefficient_error < 1.0:
+            raise ValueError(f"coefficient_error: received {coefficient_error}, expected a relative error in [0, 1)")
+        g = _edge_data(neumann, sides, s, n, a)
+        values = _dirichlet_data(dirichlet, sides, s, n, a)
+        fields = {
+            "coefficient": a, "source": _fit(source, "source", (s, n, n), a), "sides": sides, "neumann": g,
+            "dirichlet": values, "coefficient_error": float(coefficient_error),
+            "source_oscillation": _oscillation(source_oscillation, "source_oscillation", (s, n, n), a),
+            "neumann_oscillation": _oscillation(neumann_oscillation, "neumann_oscillation", (s, 4, n), a),
+            "cellwise": bool(cellwise), "numpy": not isinstance(coefficient, Tensor)}
+        for name, value in fields.items():
+            object.__setattr__(self, name, value)
+        self._demand_balance()
+
+    @property
+    def n(self) -> int:
+        """Cells per axis."""
+        return self.coefficient.shape[-1]
+
+    @property
+    def boundary(self) -> dict[str, str]:
+        return dict(zip(SIDES, self.sides, strict=True))
+
+    @property
+    def periodic(self) -> bool:
+        return "periodic" in self.sides
+
+    @property
+    def balanced(self) -> bool:
+        """Without a Dirichlet side the data must have mean zero, and u is known up to a constant."""
+        return "dirichlet" not in self.sides
+
+    @property
+    def balanced_source(self) -> Float[Tensor, "samples n n"]:
+        """f, and where the data must balance, f less what rounding left of their mean."""
+        return self.source - self._imbalance()[:, None, None] if self.balanced else self.source
+
+    def __len__(self) -> int:
+        return len(self.coefficient)
+
+    def __getitem__(self, key: int | slice | Array) -> Darcy:
+        """The problem of some samples."""
+        if isinstance(key, int):
+            key = slice(key, key + 1) if key != -1 else slice(-1, None)
+        return self._map(lambda x: x[key])
+
+    def refined(self, factor: int) -> Darcy:
+        """The same problem on a mesh `factor` times finer.
+
+        Raises:
+            ValueError: oscillation terms belong to one mesh.
+        """
+        if factor == 1:
+            return self
+        if self.source_oscillation is not None or self.neumann_oscillation is not None:
+            raise ValueError("data with oscillation terms cannot be moved to a finer mesh: the terms belong to this one; "
+                             "state the data and their oscillation on the finer mesh and build the problem there")
+        cells = [x.repeat_interleave(factor, 1).repeat_interleave(factor, 2) for x in (self.coefficient, self.source)]
+        g, values = self.neumann, self.dirichlet
+        return self._with(coefficient=cells[0], source=cells[1],
+                          neumann=None if g is None else g.repeat_interleave(factor, 2),
+                          dirichlet=None if values is None else interpolate(values, factor))
+
+    def space(self, n: int | None = None, essential: str = "dirichlet") -> NodalSpace:
+        """Potentials that vanish on the Dirichlet sides; or, with "neumann", stream functions that vanish on those."""
+        bottom, right, top, left = (side == essential for side in self.sides)
+        return NodalSpace(n or self.n, (bottom, right, top, left), self.periodic, self.coefficient)
+
+    def solve(self, tol: float = 1e-10) -> Array:
+        """The finite-element solution by multigrid-preconditioned conjugate gradients: the classical solver.
+
+        Args:
+            tol: relative algebraic error in the energy norm.
+
+        Returns:
+            nodal values (samples, n + 1, n + 1); mean zero where there is no Dirichlet side.
+        """
+        from wellposed.elliptic.finite_elements import solve
+
+        return self.give(solve(self, tol))
+
+    def give(self, x: Tensor) -> Any:
+        """A result in the kind of the user's input."""
+        return x.detach().cpu().numpy() if self.numpy else x
+
+    def take(self, x: Array, name: str) -> Tensor:
+        """A user's array as float64 on this problem's device.
+
+        Raises:
+            ValueError: it is not numeric or not finite.
+        """
+        return _tensor(x, name).to(self.coefficient.device)
+
+    def _map(self, change: Any) -> Darcy:
+        names = ("coefficient", "source", "neumann", "dirichlet", "source_oscillation", "neumann_oscillation")
+        return self._with(**{k: change(getattr(self, k)) for k in names if getattr(self, k) is not None})
+
+    def _with(self, **changes: Any) -> Darcy:
+        new = object.__new__(Darcy)
+        for name in self.__dataclass_fields__:
+            object.__setattr__(new, name, changes.get(name, getattr(self, name)))
+        return new
+
+    def _imbalance(self) -> Float[Tensor, " samples"]:
+        edges = 0.0 if self.neumann is None else self.neumann.sum((1, 2)) / self.n
+        return self.source.mean((1, 2)) + edges
+
+    def _demand_balance(self) -> None:
+        if not self.balanced:
+            return
+        size = self.source.abs().mean((1, 2)) + (0.0 if self.neumann is None else self.neumann.abs().sum((1, 2)) / self.n)
+        excess = self._imbalance()
+        if (excess.abs() > IMBALANCE * size).any():
+            worst = int((excess.abs() / size.clamp_min(1e-300)).argmax())
+            raise ValueError(
+                f"data that do not balance: without a Dirichlet side int f + int g must be 0, received {excess[worst]:.6g} in "
+                f"sample {worst}; subtract the mean (source - source.mean((1, 2), keepdims=True)) or give one side Dirichlet values")
+
+
+def parse_boundary(boundary: str | Mapping[str, str]) -> tuple[str, str, str, str]:
+    """The conditions of bottom, right, top, left.
+
+    Raises:
+        ValueError: unknown names, missing sides, periodic beside another condition.
+    """
+    table = {side: boundary for side in SIDES} if isinstance(boundary, str) else boundary
+    if not isinstance(table, Mapping) or set(table) != set(SIDES) or not set(table.values()) <= set(KINDS):
+        raise ValueError(f"boundary: received {boundary!r}, expected one of {', '.join(KINDS)}, or a dict with 'dirichlet' or "
+                         f"'neumann' for each of {', '.join(SIDES)}")
+    sides = tuple(table[side] for side in SIDES)
+    if "periodic" in sides and set(sides) != {"periodic"}:
+        raise ValueError(f"boundary: received {boundary!r}, expected periodic on all four sides or on none")
+    return sides  # type: ignore[return-value]
+
+
+def interpolate(v: Float[Tensor, "samples n+1 n+1"], factor: int) -> Float[Tensor, "samples m+1 m+1"]:
+    """Nodal values of the bilinear interpolant on a mesh `factor` times finer."""
+    s = torch.arange(factor, dtype=v.dtype, device=v.device) / factor
+    for axis in (1, 2):
+        v = v.movedim(axis, -1)
+        w = v[..., :-1, None] * (1 - s) + v[..., 1:, None] * s
+        v = torch.cat([w.flatten(-2), v[..., -1:]], -1).movedim(-1, axis)
+    return v.contiguous()
+
+
+def clamp(problem: Darcy, potential: Array) -> Any:
+    """`potential` with the problem's Dirichlet values, or the periodic wrap, written into it.
+
+    Args:
+        potential: nodal values (samples, n + 1, n + 1), or on a mesh finer by a whole factor.
+    """
+    v = boundary_values(problem, fit_potential(problem, potential))
+    return v if isinstance(potential, Tensor) else v.cpu().numpy()
+
+
+def admit_potential(problem: Darcy, prediction: Array) -> tuple[Any, np.ndarray]:
+    """A model's potentials with their boundary values written, and which samples are finite, (samples,).
+
+    Raises:
+        ValueError: the shape does not fit: that is an error in the caller's code, not a bad sample.
+    """
+    raw = torch.as_tensor(prediction).to(torch.float64)
+    finite = raw.isfinite().flatten(1).all(1) if raw.ndim == 3 else raw.isfinite().all()[None]
+    return clamp(problem, raw.nan_to_num(0.0, 0.0, 0.0)), finite.cpu().numpy()
+
+
+def boundary_values(problem: Darcy, v: Tensor) -> Tensor:
+    """A copy of nodal values that carries the boundary's own."""
+    factor = (v.shape[-1] - 1) // problem.n
+    v = v.clone()
+    if problem.periodic:
+        v[:, -1] = v[:, 0]
+        v[:, :, -1] = v[:, :, 0]
+        return v
+    free = problem.space(v.shape[-1] - 1).free > 0
+    if problem.dirichlet is None:
+        return torch.where(free, v, 0.0)
+    return torch.where(free, v, interpolate(problem.dirichlet, factor))
+
+
+def fit_potential(problem: Darcy, potential: Array, name: str = "potential") -> Tensor:
+    """A user's nodal field as (samples, N + 1, N + 1), N a multiple of n.
+
+    Raises:
+        ValueError: another shape, or numbers that are not finite.
+    """
+    v = problem.take(potential, name)
+    v = v[None] if v.ndim == 2 else v
+    n = problem.n
+    if v.ndim != 3 or v.shape[0] != len(problem) or v.shape[1] != v.shape[2] or v.shape[1] <= n or (v.shape[1] - 1) % n:
+        hint = ""
+        if v.ndim == 3 and v.shape[1:] == (n, n):
+            hint = "; these look like cell values: average them to the nodes, or let the model answer on the nodes"
+        raise ValueError(f"{name}: received the shape {tuple(v.shape)}, expected ({len(problem)}, {n + 1}, {n + 1}), one value "
+                         f"at each node of the {n} x {n} cells, the boundary included (or a mesh finer by a whole factor){hint}")
+    return v
+
+
+def _tensor(x: Any, name: str) -> Tensor:
+    try:
+        t = torch.as_tensor(x if isinstance(x, Tensor) else np.asarray(x))
+        if t.is_complex() or t.dtype == torch.bool:
+            raise TypeError(f"numbers of the type {t.dtype}")
+        t = t.to(torch.float64)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(f"{name}: received {type(x).__name__} ({error}), expected an array of real numbers") from None
+    if not torch.isfinite(t).all():
+        where = tuple(int(i) for i in (~torch.isfinite(t)).nonzero()[0])
+        raise ValueError(f"{name}: received {t[where].item()} at {where}, expected finite numbers; find the cells with "
+                         "numpy.isnan or numpy.isinf and fill or drop those samples")
+    return t
+
+
+def _fit(x: Any, name: str, shape: tuple[int, ...], like: Tensor) -> Tensor:
+    t = _tensor(x, name).to(like.device)
+    try:
+        return t.broadcast_to(shape).contiguous()
+    except RuntimeError:
+        raise ValueError(f"{name}: received the shape {tuple(t.shape)}, expected {shape}, which is what fits the coefficient") from None
+
+
+def _oscillation(x: Any, name: str, shape: tuple[int, ...], like: Tensor) -> Tensor | None:
+    if x is None:
+        return None
+    t = _fit(x, name, shape, like)
+    if (t < 0).any():
+        raise ValueError(f"{name}: received {t.min().item():g}, expected norms, which are not negative")
+    return t
+
+
+def _edge_data(x: Any, sides: tuple[str, ...], s: int, n: int, like: Tensor) -> Tensor | None:
+    if x is None:
+        return None
+    if not isinstance(x, Mapping):
+        x = dict(zip(SIDES, _fit(x, "neumann", (s, 4, n), like).unbind(1), strict=True))
+        x = {side: g for side, g in x.items() if sides[SIDES.index(side)] == "neumann" or (g != 0).any()}
+    out = like.new_zeros(s, 4, n)
+    for side, g in x.items():
+        if side not in SIDES or sides[SIDES.index(side)] != "neumann":
+            raise ValueError(f"neumann: received data for {side!r}, expected only Neumann sides, which are "
+                             f"{[k for k, kind in zip(SIDES, sides, strict=True) if kind == 'neumann']}")
+        out[:, SIDES.index(side)] = _fit(g, f"neumann[{side!r}]", (s, n), like)
+    return out if x else None
+
+
+def _dirichlet_data(x: Any, sides: tuple[str, ...], s: int, n: int, like: Tensor) -> Tensor | None:
+    if x is None:
+        return None
+    if "dirichlet" not in sides:
+        raise ValueError(f"dirichlet: received values, expected none, for no side of {dict(zip(SIDES, sides, strict=True))} is a Dirichlet side")
+    if not isinstance(x, Mapping):
+        return _fit(x, "dirichlet", (s, n + 1, n + 1), like)
+    out = like.new_full((s, n + 1, n + 1), float("nan"))
+    for side, kind in zip(SIDES, sides, strict=True):
+        if kind != "dirichlet" and side in x:
+            raise ValueError(f"dirichlet: received values for {side!r}, which is a {kind} side")
+        if kind == "dirichlet":
+            edge = {"bottom": out[:, 0], "right": out[:, :, -1], "top": out[:, -1], "left": out[:, :, 0]}[side]
+            values = _fit(x.get(side, 0.0), f"dirichlet[{side!r}]", (s, n + 1), like)
+            if ((edge != values) & ~edge.isnan()).any():
+                raise ValueError(f"dirichlet: the values of {side!r} differ from its neighbour's at the corner that they share; "
+                                 "expected one value there; make them agree or give nodal values")
+            edge.copy_(values)
+    unknown = set(x) - set(SIDES)
+    if unknown:
+        raise ValueError(f"dirichlet: received the sides {sorted(unknown)}, expected some of {SIDES}")
+    return torch.where(out.isnan(), 0.0, out)

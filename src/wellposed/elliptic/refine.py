@@ -1,0 +1,220 @@
+"""How an answer gets better: cycles on potential and stream function together, on this mesh or on finer ones."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from wellposed.certificate import Certificate
+from wellposed.elliptic import flux
+from wellposed.elliptic.claims import certify_darcy
+from wellposed.elliptic.finite_elements import StreamIteration, potential_iteration
+from wellposed.elliptic.flux import Stream
+from wellposed.elliptic.hypercircle import Bound, Settling, admissible, evaluate, find_stream
+from wellposed.elliptic.problem import Array, Darcy, boundary_values, fit_potential, interpolate
+from wellposed.numerics.q1 import Nodes
+
+MEMORY = 2 * 2**30
+NUMBERS_PER_NODE = 120  # float64 arrays that cycles on one mesh hold at once, coarser meshes included
+MOST_CYCLES = 200
+SETTLED = 0.01  # a mesh's floor is known when cycles would lower eta^2 by less than this share
+FLOOR_FACTOR = 1.1
+
+QUANTITIES: dict[str, Callable[[Bound], Any]] = {
+    "energy_error": lambda b: b.relative,
+    "compliance_width": lambda b: (b.compliance_upper - b.compliance_lower) / b.compliance_lower.clip(1e-300),
+}
+
+
+@dataclass(frozen=True)
+class Cycle:
+    """The bounds of all samples (samples,) after `cycle` cycles on n x n cells."""
+
+    n: int
+    cycle: int
+    relative: Any
+    compliance_lower: Any
+    compliance_upper: Any
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Refinement:
+    """A refined answer, what is proved about it, and why the refinement ended.
+
+    Attributes:
+        answer: nodal values on the last mesh, (samples, N + 1, N + 1).
+        bound: what is proved about it.
+        problem: the problem as it was asked; the answer may live on a finer mesh.
+        status: "reached"; "floor" (this mesh can do no better), "memory" (the next mesh does not fit), "cycles".
+        reached: (samples,) which samples meet the tolerance. cycles: (samples,) after how many cycles on all meshes.
+        message: what happened and what to do next.
+        value: (samples,) what is proved of `quantity`. tol: the tolerance; floor: (samples,) the smallest value of it that the last mesh can give,
+            extrapolated; needed: cells per axis that should reach `tol`, where this mesh does not.
+        history: the bounds after each cycle.
+    """
+
+    answer: Any = field(repr=False)
+    bound: Bound = field(repr=False)
+    problem: Darcy = field(repr=False)
+    status: str
+    reached: Any
+    cycles: Any
+    message: str
+    quantity: str
+    value: Any
+    tol: float | None
+    floor: Any
+    needed: int | None
+    history: list[Cycle] = field(repr=False)
+
+    @property
+    def certificate(self) -> Certificate:
+        """The certificate of the refined answer."""
+        return certify_darcy(self.problem, self.answer, tol=self.tol, quantity=self.quantity, stream=self.bound.stream)
+
+    def sample(self, k: int) -> Refinement:
+        """The same for one sample; `status`, `message` and `history` stay those of the batch."""
+        one = slice(k, k + 1)
+        numbers = {f.name: getattr(self.bound, f.name)[one] for f in fields(Bound) if f.name not in ("cycles", "evidence")}
+        return replace(self, answer=self.answer[one], bound=replace(self.bound, **numbers, evidence=None),
+                       problem=self.problem[one], **{name: getattr(self, name)[one] for name in ("reached", "cycles", "value", "floor")})
+
+
+def refine_darcy(problem: Darcy, answer: Array | None = None, tol: float | None = None, *,
+                 quantity: str = "energy_error", mesh: str = "fixed", memory: int = MEMORY,
+                 stream: Array | None = None) -> Refinement:
+    """Cycles until every sample's bound is at most `tol`, or until the mesh, or memory, can give no more.
+
+    Args:
+        answer: anyone's potential, (samples, n + 1, n + 1); None starts from zero.
+        tol: of the relative energy error, or of the relative width of the compliance enclosure with
+            `quantity="compliance_width"`. None means 1.1 times the floor of the mesh.
+        mesh: "fixed", or "auto" to go to meshes twice as fine until `tol` is reached.
+        memory: bytes that "auto" may use.
+        stream: the model's own stream function, if it has one.
+
+    Raises:
+        ValueError: as `wellposed.elliptic.bound`; a mesh that cycles cannot halve; options out of range.
+    """
+    if quantity not in QUANTITIES or mesh not in ("fixed", "auto") or (tol is not None and not 0 < tol < math.inf):
+        raise ValueError(f"refine: received quantity={quantity!r}, mesh={mesh!r}, tol={tol}; expected a quantity of "
+                         f"{', '.join(QUANTITIES)}, mesh 'fixed' or 'auto', and a positive tol or None")
+    v = _start(problem, answer)
+    run = _Run(problem, v, stream, tol, quantity)
+    while True:
+        run.descend()
+        if run.reached.all() or tol is None or mesh == "fixed" or run.fits(2) > memory:
+            break
+        run.halve()
+    return run.result(mesh, memory)
+
+
+def _start(problem: Darcy, answer: Array | None) -> Nodes:
+    if answer is not None:
+        return admissible(problem, answer)
+    a = problem.coefficient
+    return boundary_values(problem, a.new_zeros(len(a), problem.n + 1, problem.n + 1))
+
+
+class _Run:
+    """One refinement in progress: the mesh, the iterates and the record."""
+
+    def __init__(self, problem: Darcy, v: Nodes, stream: Array | None, tol: float | None, quantity: str) -> None:
+        self.asked, self.tol, self.quantity = problem, tol, quantity
+        self.problem = problem.refined((v.shape[-1] - 1) // problem.n)
+        self.v, self.began = v, time.perf_counter()
+        if stream is None:
+            self.stream, _ = find_stream(self.problem, v)
+        else:
+            self.stream = flux.separate(self.problem, fit_potential(problem, stream, "stream"))
+        self.history: list[Cycle] = []
+        self.cycles = torch.zeros(len(problem), dtype=torch.long)
+        self.total, self.settled = 0, False
+        self._record()
+
+    def descend(self) -> None:
+        """Cycles on this mesh until all samples are done or settled."""
+        if self.tol is not None and self.reached.all():
+            self.floor = self.value
+            return
+        potential = potential_iteration(self.problem, self.v)
+        stream = StreamIteration(self.problem, flux.particular(self.problem), self.stream)
+        left = [Settling(self.problem), Settling(self.problem)]
+        for _ in range(MOST_CYCLES):
+            rest = sum(left_of.remaining(it.step(), it.product) for left_of, it in zip(left, (potential, stream), strict=True))
+            self.v, self.stream, self.total = potential.x, stream.stream, self.total + 1
+            self.cycles[~self.reached] = self.total
+            self._record()
+            share = (rest / torch.as_tensor(self.bound.eta, device=rest.device) ** 2).clamp(0, 1)
+            self.floor = self._shrink(share.cpu())
+            self.settled = bool((share <= SETTLED)[~self.reached].all()) if self.tol is not None else False
+            if self.tol is None:
+                self.reached = self.value <= FLOOR_FACTOR * self.floor
+            if self.reached.all() or self.settled:
+                break
+
+    def _shrink(self, share: Tensor) -> Tensor:
+        """The value that remains once eta^2 has lost `share` of itself."""
+        return self.value * ((1 - share) if self.quantity == "compliance_width" else (1 - share).sqrt())
+
+    def _record(self) -> None:
+        self.bound = evaluate(self.problem, self.v, self.stream)
+        self.value = torch.as_tensor(QUANTITIES[self.quantity](self.bound)).cpu()
+        self.reached = self.value <= self.tol if self.tol is not None else torch.zeros(len(self.asked), dtype=torch.bool)
+        b = self.bound
+        self.history.append(Cycle(self.problem.n, self.total, b.relative, b.compliance_lower, b.compliance_upper,
+                                  time.perf_counter() - self.began))
+
+    def fits(self, factor: int) -> int:
+        """Bytes that cycles on a mesh `factor` times finer would take."""
+        return len(self.asked) * (factor * self.problem.n + 1) ** 2 * 8 * NUMBERS_PER_NODE
+
+    def halve(self) -> None:
+        """To a mesh twice as fine; the bound is the same there."""
+        self.problem, self.v, self.stream = self.problem.refined(2), interpolate(self.v, 2), self.stream.refined(2)
+
+    def result(self, mesh: str, memory: int) -> Refinement:
+        give = self.problem.give
+        needed = None if self.tol is None or self.reached.all() else self._needed(memory)
+        status = "reached" if self.reached.all() else "memory" if mesh == "auto" else "floor" if self.settled else "cycles"
+        return Refinement(
+            give(self.v), self.bound, self.asked, status, give(self.reached), give(self.cycles),
+            self._message(status, needed, memory), self.quantity, give(self.value), self.tol, give(self.floor), needed, self.history)
+
+    def _needed(self, memory: int) -> int:
+        """The mesh that should reach `tol`, from the rate at which the worst sample's floor falls on the next mesh."""
+        assert self.tol is not None
+        worst = int((self.floor / self.tol).argmax())
+        order = 2.0 if self.quantity == "compliance_width" else 1.0
+        if self.fits(2) <= memory * len(self.asked) and self._simple():
+            one = _Run(self.problem[worst].refined(2), interpolate(self.v[worst : worst + 1], 2), None, None, self.quantity)
+            one.descend()
+            order = min(max(math.log2(float(self.floor[worst]) / float(one.floor[0])), 0.1), order)
+        halvings = math.ceil(math.log2(float(self.floor[worst]) / self.tol) / order - 1e-9)
+        return self.problem.n * 2 ** max(1, halvings)
+
+    def _simple(self) -> bool:
+        return self.problem.source_oscillation is None and self.problem.neumann_oscillation is None
+
+    def _message(self, status: str, needed: int | None, memory: int) -> str:
+        n, name = self.problem.n, self.quantity.replace("_", " ")
+        worst, floor = float(self.value.max()), float(self.floor.max())
+        tail = "" if len(self.asked) == 1 else f" ({int(self.reached.sum())} of {len(self.asked)} samples reached it)"
+        proved = f"{name} at most {worst:.3g} proved on {n} x {n} cells after {self.total} cycles"
+        if status == "reached":
+            return proved + ("" if self.tol is not None else f", within {FLOOR_FACTOR} of this mesh's floor {floor:.3g}")
+        if status == "memory":
+            return (f"{proved}{tail}; tol = {self.tol:g} should need about {needed} x {needed} cells, and "
+                    f"{2 * n} x {2 * n} already take {self.fits(2) / 2**20:.0f} MiB of the {memory / 2**20:.0f} allowed: raise memory")
+        if status == "cycles":
+            return f"{proved}{tail}; {MOST_CYCLES} cycles did not reach tol = {self.tol} and the floor is not known yet"
+        return (f"{proved}{tail}; that is this mesh's floor ({floor:.3g}), no answer on it has a smaller bound; tol = {self.tol:g} "
+                f"should need {needed} x {needed} cells: refine(problem, answer, tol, mesh='auto') goes there")
