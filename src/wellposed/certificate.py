@@ -107,16 +107,17 @@ class Certificate:
     __repr__ = __str__
 
     def __rich__(self) -> Any:
+        from rich.box import SIMPLE_HEAD
         from rich.console import Group
         from rich.table import Table
         from rich.text import Text
 
-        table = Table("claim", "lower", "upper", "required", "holds", "kind", "arithmetic")
+        table = Table("claim", "at least", "at most", "required", "holds", box=SIMPLE_HEAD)
         for c in self.claims:
             table.add_row(c.id, _number(c.lower), _number(c.upper), _number(c.required),
-                          "-" if c.required is None else VERDICTS[c.holds], c.kind, c.arithmetic)
+                          "-" if c.required is None else VERDICTS[c.holds])
+        quantities = [Text(f"{c.id} ({c.kind}, {c.arithmetic}): {c.quantity}") for c in self.claims]
         lines = {f"{status}: {text}": None for c in self.claims for text, status in c.assumptions}
-        quantities = [Text(f"{c.id}: {c.quantity}") for c in self.claims]
         return Group(Text(self.headline, style="bold"), table, *quantities, *(Text(line) for line in lines))
 
     def _repr_html_(self) -> str:

@@ -23,12 +23,14 @@ class Guarded:
         answers: one per sample, on the mesh that it took; None where refused.
         outcome: one of "released", "refined", "solved", "refused" per sample.
         value: (samples,) what is proved of the guarded quantity; infinite where nothing is.
+        cycles: (samples,) what refining and solving took.
         seconds: for the batch, the model included.
     """
 
     answers: list[Any] = field(repr=False)
     outcome: list[str]
     value: np.ndarray
+    cycles: np.ndarray
     seconds: float
     messages: list[str] = field(repr=False)
     _certificates: list[Callable[[], Any]] = field(repr=False)
@@ -86,7 +88,7 @@ class Guard:
         seconds = time.perf_counter() - began
         self.counts.update(batch.outcome)
         self.seconds += seconds
-        return Guarded(batch.answers, batch.outcome, batch.value, seconds, batch.messages, batch.certificates)
+        return Guarded(batch.answers, batch.outcome, batch.value, batch.cycles, seconds, batch.messages, batch.certificates)
 
 
 class _Batch:
@@ -96,7 +98,8 @@ class _Batch:
         n = len(problem)
         self.problem, self.tol, self.options = problem, tol, options
         self.outcome, self.answers, self.best = ["refused"] * n, [None] * n, [None] * n
-        self.value, self.messages = np.full(n, np.inf), ["the model's answer is not usable"] * n
+        self.value, self.cycles = np.full(n, np.inf), np.zeros(n, int)
+        self.messages = ["the model's answer is not usable"] * n
         self.certificates: list[Callable[[], Any]] = [_nothing] * n
 
     def open(self) -> list[int]:
@@ -120,6 +123,7 @@ class _Batch:
         self.answers[sample] = None if outcome == "refused" else result.answer[k]
         self.outcome[sample], self.messages[sample] = outcome, result.message
         self.value[sample] = float(result.value[k])
+        self.cycles[sample] += int(result.cycles[k])
         self.certificates[sample] = lambda: result.sample(k).certificate
 
 

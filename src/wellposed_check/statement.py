@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,10 +17,14 @@ VERDICTS = {True: "holds", False: "fails", None: "undecided"}
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a claim is recomputed from: the problem's parameters and the arrays of the witness."""
+    """What a claim is recomputed from: the problem's parameters and the arrays of the witness.
+
+    `memo` keeps what several claims share while one certificate is recomputed.
+    """
 
     parameters: Mapping[str, Any]
     arrays: Mapping[str, np.ndarray]
+    memo: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ class Report:
             interval = f"[{'?' if lower is None else f'{lower:.6g}'}, {'?' if upper is None else f'{upper:.6g}'}]"
             asked = "" if required is None else f", required <= {required:g}: {VERDICTS[c['holds']]}"
             lines += [f"  {c['id']}  {interval}{asked}", f"    {c['quantity']}  ({c['kind']}, {c['arithmetic']})"]
-            lines += [f"    {a['status']}: {a['text']}" for a in c["assumptions"]]
+        lines += dict.fromkeys(f"  {a['status']}: {a['text']}" for c in self.claims for a in c["assumptions"])
         return "\n".join(lines)
 
 

@@ -13,7 +13,7 @@ from wellposed.numerics.krylov import ConjugateGradients
 from wellposed.numerics.multigrid import VCycle
 from wellposed.numerics.q1 import Nodes, Stiffness, pair, spread
 
-MOST_STEPS = 500
+MOST_STEPS, SWEEPS = 500, 2
 
 
 def load(problem: Darcy) -> Nodes:
@@ -34,7 +34,7 @@ def potential_iteration(problem: Darcy, start: Nodes | None = None) -> Conjugate
     if start is None:
         start = boundary_values(problem, a.new_zeros(len(a), problem.n + 1, problem.n + 1))
     space = problem.space()
-    return ConjugateGradients(Stiffness(a), load(problem), start, VCycle(a, space), space)
+    return ConjugateGradients(Stiffness(a), load(problem), start, VCycle(a, space, sweeps=SWEEPS), space)
 
 
 class StreamIteration:
@@ -50,7 +50,7 @@ class StreamIteration:
         if start.drift is not None:
             psi = psi + sum(start.drift[:, k, None, None] * r for k, r in enumerate(self._ramps))
         space = problem.space(essential="neumann")
-        self._solver = ConjugateGradients(Stiffness(a), flux.functional(problem, t0), psi, VCycle(a, space), space, self._ramps)
+        self._solver = ConjugateGradients(Stiffness(a), flux.functional(problem, t0), psi, VCycle(a, space, sweeps=SWEEPS), space, self._ramps)
 
     def step(self) -> Float[Tensor, " samples"]:
         """One cycle; returns by how much each eta^2 fell."""

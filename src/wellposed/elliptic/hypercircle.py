@@ -23,7 +23,7 @@ from wellposed.elliptic.problem import SIDES, Array, Darcy, boundary_values, fit
 from wellposed.numerics.q1 import Cells, Nodes, gradient, pair, to_corners
 from wellposed_check.elliptic.darcy import components
 
-SAFE = 1.0 + 2.0**-44
+SAFE, TINY = 1.0 + 2.0**-44, 2.0**-250  # relative rounding, underflow: derived in wellposed_check/elliptic/bounds.py
 CACHE_NUMBERS = 2**15  # per array and chunk, so that a chunk's arrays stay in the cache
 ENOUGH = 0.02  # stop looking for a stream function when cycles would lower eta^2 by less than this share
 MOST_CYCLES = 60
@@ -185,9 +185,10 @@ def _rounding(problem: Darcy, energy: Tensor, stream: Stream) -> Float[Tensor, "
     if stream.drift is not None:
         total = total + (1 / a).sum((1, 2)).sqrt() * stream.drift.abs().amax(1) / n
     if components(problem.sides):
-        reach = flux.boundary_steps(problem).abs().sum(1) + stream.psi.abs().amax((1, 2))
+        g = 0.0 if problem.neumann is None else problem.neumann.abs().sum((1, 2)) / n
+        reach = problem.balanced_source.abs().mean((1, 2)) + g + stream.psi.abs().amax((1, 2))
         total = total + 32 * reach * (n / a.amin((1, 2))).sqrt()
-    return (n + 16) * 2.0**-53 * total
+    return (n + 16) * 2.0**-53 * total + TINY
 
 
 def _oscillation(problem: Darcy) -> Cells | None:

@@ -70,6 +70,9 @@ class Darcy:
             where = tuple(int(i) for i in (~(a > 0)).nonzero()[0])
             raise ValueError(f"coefficient: received {a[where].item():g} at {where}, expected positive numbers everywhere; "
                              "replace impermeable cells by a small positive permeability")
+        if a.max() > 2.0**500 or a.min() < 2.0**-500:
+            raise ValueError(f"coefficient: received values from {a.min():.3g} to {a.max():.3g}, expected them between 1e-150 and 1e150, "
+                             "where float64 neither overflows nor underflows; choose other units")
         s, n = a.shape[:2]
         sides = parse_boundary(boundary)
         if not 0.0 <= coefficient_error < 1.0:

@@ -2,9 +2,9 @@
 
 Margin arithmetic. A computed flux difference errs, per cell, by at most (n + 16) 2^-53 times the same expression with
 absolute values of the differences of nodal values and running sums of |f|: n from the running sum, 16 from the rest.
-In the norm |.|_* these absolute values cost at most a factor 2 (Cauchy-Schwarz on a bilinear function), and rebuilt
-boundary values of psi, wrong by at most 4 (n + 16) 2^-53 R, at most 32 R sqrt(n / min a). Hence `rounding` below.
-All relative errors of later operations are within 2^-44. SPEC.md derives each constant.
+In the norm |.|_* these absolute values cost at most a factor 2 (X^2, T^2/4 <= X^2 + T^2/4), and rebuilt
+boundary values of psi, wrong by at most 5 (n + 16) 2^-53 R, at most 32 R sqrt(n / min a). Hence `rounding` below.
+All relative errors of later operations are within 2^-44, and TINY covers underflow. SPEC.md derives each constant.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from wellposed_check.canonical import Refused
 from wellposed_check.elliptic.darcy import Flux, Hypercircle, Problem, components, interpolate
 
 SAFE = 1.0 + 2.0**-44
+TINY = 2.0**-250  # more than underflow can take from a norm, given 2^-500 <= a <= 2^500; its square: from an energy
 EDGE_CELLS = ((0, slice(None)), (slice(None), -1), (-1, slice(None)), (slice(None), 0))  # in the order of SIDES
 
 
@@ -68,18 +69,28 @@ class Evaluation:
             return np.zeros(len(self.pair.potential))
         h, n, pair = self.h, self.h.p.n, self.pair
         size = np.abs(h.f)
+        along_y: Array | float = 0.0
         if h.p.periodic:
-            size = size + np.abs(h.f).mean(2, keepdims=True)
-        along_y = np.cumsum(size.mean(2, keepdims=True), 1) if h.p.periodic else 0.0
+            size = size + _row_means(size)
+            along_y = np.cumsum(_row_means(size), 1)
         t0 = Floats.total((np.square(np.cumsum(size, 2)) + np.square(along_y) + np.square(size)) / h.a) / n**4
         x, y, s = map(np.square, h.gradient(self.psi))
         total = 2.0 * np.sqrt(self.energy) + 2.0 * np.sqrt(Floats.total((x + y + s / 6.0) / h.a)) + np.sqrt(t0)
         if pair.drift is not None:
             total = total + np.sqrt(Floats.total(1.0 / h.a)) * np.abs(pair.drift).max(1) / n
         if components(h.p.sides):
-            reach = np.abs(h.steps()).sum(1) + np.abs(pair.stream).max((1, 2))
+            reach = self.load_density() + np.abs(pair.stream).max((1, 2))
             total = total + 32.0 * reach * np.sqrt(n / h.a.min((1, 2)))
-        return (n + 16) * UNIT * total
+        return (n + 16) * UNIT * total + TINY
+
+    def load_density(self) -> Array:
+        """int |f| + int |g|, (samples,)."""
+        return Floats.total(np.abs(self.h.f)) / self.h.p.n**2 + Floats.total(np.abs(self.h.g)) / self.h.p.n
+
+    def load_size(self, w: Array) -> Array:
+        """F(w) without cancellation; where a mean was removed from f, that of its rounding too."""
+        density = self.load_density()[:, None, None] if self.h.p.balanced else 0.0
+        return self.h.load(np.abs(w), np.abs(self.h.f) + density, np.abs(self.h.g)) + TINY * TINY
 
     def load_range(self, w: Number) -> tuple[Array, Array]:
         """Lower and upper end of F(w), rounding and oscillation of the data included."""
@@ -87,7 +98,7 @@ class Evaluation:
         value = h.load(w, h.f, h.g)
         slack = m.upper(0.0 * value)
         if m is Floats:
-            slack = 2.0**-46 * h.load(np.abs(w), np.abs(h.f), np.abs(h.g))
+            slack = 2.0**-46 * self.load_size(w)
         oscillation = self.oscillation()
         if oscillation is not None:
             slack = slack + m.upper(m.total(oscillation * m.sqrt(h.energy_cells(w) / h.a))) * SAFE
@@ -126,6 +137,10 @@ class Evaluation:
         return (m.upper(m.sqrt(m.total(m.square(self.eta_cells())))) + self.rounding / (1.0 - r)) * SAFE
 
 
+def _row_means(x: Array) -> Array:
+    return np.cumsum(x, 2)[:, :, -1:] / x.shape[2]  # not numpy's mean: its order of summation depends on the processor
+
+
 def enclose(problem: Problem, pair: Pair, test: Array | None = None, arithmetic: Arithmetic = Floats) -> Bounds:
     """Bounds for the answer `pair.potential`, whose mesh may be finer than the problem's by a whole factor.
 
@@ -136,7 +151,7 @@ def enclose(problem: Problem, pair: Pair, test: Array | None = None, arithmetic:
     eta, m = e.eta(), arithmetic
     energy_lower, energy_upper = m.lower(e.energy) * (2.0 - SAFE) * (1.0 - r), m.upper(e.energy) * SAFE * (1.0 + r)
     load_lower, load_upper = e.load_range(e.v)
-    step = 2.0**-50 * (np.abs(load_lower) + np.abs(load_upper) + energy_upper)
+    step = 2.0**-50 * (np.abs(load_lower) + np.abs(load_upper) + energy_upper) + TINY * TINY
     lower = 2.0 * load_lower - energy_upper - step
     upper = (2.0 * load_upper - energy_lower + eta * eta) + step + eta * eta * 2.0**-50
     if problem.dirichlet is None:  # then the compliance is |u|_a^2
@@ -153,19 +168,21 @@ def _error_lower(problem: Problem, pair: Pair, test: Array, arithmetic: Arithmet
     m, k = arithmetic, (test.shape[-1] - 1) // (pair.potential.shape[-1] - 1)
     zero = Pair(test, np.zeros_like(test))
     e = Evaluation(replace(problem, dirichlet=None), zero, arithmetic)
-    v = pair.potential
-    if k > 1:
-        middle, reach = interpolate(v, k), 2.0**-50 * interpolate(np.abs(v), k)
-        v = middle if m is Floats else Interval(middle - reach, middle + reach)
+    v, blur = pair.potential, np.zeros(len(test))
+    if k > 1:  # the interpolant at the finer nodes is rounded by at most `blur`
+        blur = 2.0**-50 * np.abs(v).max((1, 2))
+        v, reach = interpolate(v, k), blur[:, None, None]
+        v = v if m is Floats else Interval(v - 2.0 * reach, v + 2.0 * reach)
     product = e.h.energy_product(m.exact(v) if not isinstance(v, Interval) else v, e.v)
     load_lower, load_upper = e.load_range(e.v)
     r, size = problem.coefficient_error, m.upper(e.energy)
     sizes = np.sqrt(m.upper(m.total(e.h.energy_cells(v))) * size)
-    slack = (r + 2.0**-44) * sizes * SAFE + 2.0**-50 * (np.abs(load_lower) + np.abs(load_upper))
+    blurred = 2.0 * blur * np.sqrt(m.upper(m.total(e.h.a)) * size)  # a nodal error d has the energy norm 2 d sqrt(sum a) at most
+    slack = (r + 2.0**-44) * sizes * SAFE + blurred * SAFE + 2.0**-50 * (np.abs(load_lower) + np.abs(load_upper)) + TINY * TINY
     below, above = load_lower - m.upper(product) - slack, load_upper - m.lower(product) + slack
     least = np.maximum(np.maximum(below, -above), 0.0)
     norm = np.sqrt(size * (1.0 + r)) * SAFE
-    return np.where(norm > 0.0, least / np.where(norm > 0.0, norm, 1.0), 0.0) * (2.0 - SAFE)
+    return np.where(norm > 2.0**-200, least / np.where(norm > 2.0**-200, norm, 1.0), 0.0) * (2.0 - SAFE)
 
 
 def goal(problem: Problem, weight: Array, primal: Pair, adjoint: Pair, arithmetic: Arithmetic = Floats) -> tuple[Array, Array]:
@@ -183,8 +200,8 @@ def goal(problem: Problem, weight: Array, primal: Pair, adjoint: Pair, arithmeti
     half = p.eta() * q.eta() / 2.0 * SAFE
     if m is Floats:
         flux = [np.sqrt(h.flux_product(t, t)) for t in (p.t, q.t)]
-        half = half + SAFE * (p.rounding * flux[1] + q.rounding * flux[0]) + 2.0**-45 * (
-            h.load(np.abs(q.v), np.abs(h.f), np.abs(h.g)) + h.load(np.abs(p.v), np.abs(l))
+        half = half + SAFE * (p.rounding * flux[1] + q.rounding * flux[0] + p.rounding * q.rounding) + 2.0**-45 * (
+            p.load_size(q.v) + q.load_size(p.v)
             + 4.0 * np.sqrt(p.energy * q.energy) + flux[0] * flux[1])
     lower, upper = m.lower(middle / 2.0), m.upper(middle / 2.0)
     half = half + 2.0**-50 * (np.abs(lower) + np.abs(upper) + half)

@@ -36,6 +36,7 @@ def read_problem(evidence: Evidence) -> Problem:
     a = arrays["coefficient"]
     demand(a.ndim == 3 and a.shape[1] == a.shape[2] and min(a.shape) >= 1, "the coefficient is not (samples, n, n)")
     demand((a > 0.0).all(), "the coefficient is not positive")
+    demand((a >= 2.0**-500).all() and (a <= 2.0**500).all(), "the coefficient is out of the range 2^-500 to 2^500")
     s, n = a.shape[:2]
     shapes = {"source": (s, n, n), "neumann": (s, 4, n), "dirichlet": (s, n + 1, n + 1),
               "source_oscillation": (s, n, n), "neumann_oscillation": (s, 4, n)}
@@ -91,6 +92,12 @@ def _wraps(v: Array) -> np.bool_:
 
 def bounds(evidence: Evidence, arithmetic: str) -> tuple[Problem, Bounds]:
     """The proved numbers of the answer."""
+    if arithmetic not in evidence.memo:
+        evidence.memo[arithmetic] = _bounds(evidence, arithmetic)
+    return evidence.memo[arithmetic]
+
+
+def _bounds(evidence: Evidence, arithmetic: str) -> tuple[Problem, Bounds]:
     problem = read_problem(evidence)
     pair, test = read_pair(evidence, problem), evidence.arrays.get("test")
     if test is not None:

@@ -1,0 +1,41 @@
+"""What one cycle buys: the compliance enclosure of 4-percent-wrong predictions at 64 x 64, before and after it.
+
+    python benchmarks/one_cycle.py
+
+Answers of PyPI neuraloperator's FNO on relief (they ship with the package), and solutions of contrast-4 fields disturbed
+by smooth noise of 4 percent in L2. The stream function is found first; the cycle is on potential and stream function.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from reference import FIELDS, potentials
+
+from wellposed import refine
+from wellposed.elliptic import Darcy, clamp, generate, load_relief
+
+
+def row(name: str, problem: Darcy, answer: np.ndarray) -> None:
+    """Widths relative to the compliance after 0, 1, 2 cycles and at the floor, the widest of the batch."""
+    u = np.asarray(problem.solve())
+    wrong = np.linalg.norm(answer - u, axis=(1, 2)) / np.linalg.norm(u, axis=(1, 2))
+    history = refine(problem, answer, 1e-9).history
+    widths = [((h.compliance_upper - h.compliance_lower) / h.compliance_lower).max() for h in history]
+    print(f"{name:<26}{len(problem):>8}{wrong.mean():>9.2%}{widths[0]:>10.2%}{widths[1]:>10.2%}{widths[2]:>10.2%}{widths[-1]:>10.2%}")
+
+
+def main() -> None:
+    torch.set_num_threads(2)
+    print(f"{'predictions':<26}{'samples':>8}{'L2 wrong':>9}{'before':>10}{'1 cycle':>10}{'2 cycles':>10}{'floor':>10}")
+    relief = load_relief()
+    near = slice(0, 18)
+    row("FNO on relief", relief.problem[near], clamp(relief.problem[near], relief.prediction[near]))
+    row("FNO, steeper relief", relief.problem[18:24], clamp(relief.problem[18:24], relief.prediction[18:24]))
+    for field in FIELDS:
+        problem = generate(field, 64, 16, seed=5)
+        row(f"{field}, disturbed", problem, potentials(problem, "4 percent off", np.random.default_rng(0)))
+
+
+if __name__ == "__main__":
+    main()

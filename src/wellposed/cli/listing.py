@@ -1,0 +1,27 @@
+"""``wellposed list``: what is there."""
+
+from __future__ import annotations
+
+from wellposed_check.verify import CLAIMS
+
+ROOMS = {
+    "elliptic": ("field -> field", "Darcy problems: anyone's potential, certified, refined, guarded", True),
+    "flow": ("field -> trajectory", "Navier-Stokes trajectories", False),
+    "proximal": ("image -> image", "learned proximal networks", False),
+    "sequence": ("sequence -> sequence", "state-space models by approximate diagonalization", False),
+    "normact": ("tensor -> tensor", "evolved normalization-activation layers", False),
+    "automaton": ("state -> state", "probabilistic automata as quantum systems", False),
+    "oracle": ("query -> answer", "hard instances that certify optimizers", False),
+}
+
+
+def main(arguments: list[str]) -> int:
+    if arguments:
+        print("usage: wellposed list\n\nThe rooms, their problems and claims.")
+        return 0 if arguments[0] in ("-h", "--help") else 2
+    for room, (kind, text, there) in ROOMS.items():
+        print(f"{room:<10} {kind:<21} {text}{'' if there else '  (not yet)'}")
+        for claim in CLAIMS:
+            if claim.startswith(f"{room}."):
+                print(f"{'':<10}   {claim}")
+    return 0

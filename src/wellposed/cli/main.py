@@ -1,0 +1,48 @@
+"""``wellposed VERB ...``: torch is imported by the verbs that compute, and by no other."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+VERBS = {
+    "demo": ("wellposed.cli.demo", "see it work, in under a minute, on a real field and a peer's network"),
+    "certify": ("wellposed.cli.darcy", "how wrong can this answer be? (certify darcy --coefficient ... --answer ...)"),
+    "refine": ("wellposed.cli.darcy", "make an answer better until the certificate holds (refine darcy ...)"),
+    "check": ("wellposed_check.__main__", "re-verify a certificate, without trusting what made it"),
+    "list": ("wellposed.cli.listing", "the rooms, their problems and claims"),
+}
+SHARED = ("certify", "refine")  # verbs that share a module are told which of them was called
+
+
+def usage() -> str:
+    rows = "\n".join(f"  {verb:<9}{text}" for verb, (_, text) in VERBS.items())
+    return ("usage: wellposed VERB [options]\n\nLearned operators with a certificate you can check.\n\n"
+            f"{rows}\n\n`wellposed VERB --help` says more. Exit codes of certify and check: 0 holds, 1 fails, 3 undecided,\n"
+            "4 refused; 2: the call itself is wrong, and nothing was written.")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(usage())
+        return 0
+    verb, rest = arguments[0], arguments[1:]
+    if verb in ("-V", "--version"):
+        from wellposed import __version__
+
+        print(f"wellposed {__version__}")
+        return 0
+    if verb not in VERBS:
+        print(f"wellposed: received the verb {verb!r}, expected one of {', '.join(VERBS)}\n\n{usage()}", file=sys.stderr)
+        return 2
+    run = import_module(VERBS[verb][0]).main
+    try:
+        return run([verb, *rest] if verb in SHARED else rest)
+    except (ValueError, OSError, LookupError, ArithmeticError) as error:
+        print(f"wellposed {verb}: {error}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,199 @@
+"""Figures as inline SVG: the same numbers give the same bytes, and nothing is loaded from elsewhere."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+
+import matplotlib
+import numpy as np
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm, Normalize
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator, ScalarFormatter
+
+LINES = (("#0072B2", "o", "-"), ("#D55E00", "s", "-"), ("#009E73", "^", "--"), ("#7B4173", "D", "-."))  # Okabe and Ito, 2008
+OUTCOMES = {"released": "#009E73", "refined": "#56B4E9", "solved": "#E69F00", "refused": "#8C8C8C"}
+DECADES = 1e-3  # what a logarithmic map shows below its largest value
+STYLE = {
+    "svg.hashsalt": "wellposed", "svg.fonttype": "none", "font.size": 9, "axes.titlesize": 10, "axes.edgecolor": "#5b6573",
+    "axes.labelcolor": "#222b36", "xtick.color": "#5b6573", "ytick.color": "#5b6573", "xtick.labelcolor": "#222b36",
+    "ytick.labelcolor": "#222b36", "axes.linewidth": 0.7, "legend.frameon": False, "axes.axisbelow": True}
+NO_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One field on the unit square.
+
+    Attributes:
+        values: axes (y, x), y upwards. log: whether its colours are logarithmic. nodes: values at the nodes of a grid, boundary
+            included, instead of in its cells.
+    """
+
+    title: str
+    values: Float[np.ndarray, "y x"]
+    log: bool = False
+    nodes: bool = False
+    colours: str = "cividis"
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What was proved after each cycle: `cells` per axis, a relative `bound`, and an enclosure from `lower` to `upper`."""
+
+    cycle: Sequence[int]
+    cells: Sequence[int]
+    bound: Sequence[float]
+    lower: Sequence[float]
+    upper: Sequence[float]
+
+
+def maps(panels: Sequence[Panel]) -> list[str]:
+    """One SVG for each field, to stand in a row."""
+    return [_map(panel) for panel in panels]
+
+
+def bounds_over_cycles(series: Mapping[str, Trace], tol: float | None) -> tuple[str, str]:
+    """The relative bound against cycles, and the enclosure of the compliance as it narrows.
+
+    Cycles after which nothing finite is known are left out; a dotted line marks a change to a finer mesh.
+    """
+    with matplotlib.rc_context(STYLE):
+        left, right = _axes(4.5, 3.3), _axes(4.5, 3.3)
+        for look, (name, trace) in zip(_looks(series), series.items(), strict=True):
+            _bound_line(left, name, trace, *look)
+            _band(right, name, trace, *look)
+        _finish_bounds(left, tol)
+        right.set(title="The compliance of the true solution lies between", xlabel="cycles")
+        form = ScalarFormatter(useOffset=False)
+        form.set_powerlimits((-4, 5))
+        right.yaxis.set_major_formatter(form)
+        _finish(right)
+        return _svg(left, f"Relative error bound against cycles: {', '.join(series)}"), _svg(right, "Compliance enclosure against cycles")
+
+
+def outcomes(rows: Mapping[str, Mapping[str, int]]) -> str:
+    """For each start, a bar of how many answers were released, refined, solved and refused."""
+    with matplotlib.rc_context(STYLE):
+        ax = _axes(6.6, 0.75 + 0.34 * len(rows))
+        names, start = list(rows), np.zeros(len(rows))
+        for outcome, colour in OUTCOMES.items():
+            width = np.array([rows[name][outcome] for name in names])
+            bars = ax.barh(names, width, left=start, color=colour, height=0.62, label=outcome)
+            ax.bar_label(bars, [str(w) if w else "" for w in width], label_type="center", color="#101820")
+            start += width
+        ax.invert_yaxis()
+        ax.tick_params(length=0)
+        ax.xaxis.set_major_locator(NullLocator())
+        ax.spines[:].set_visible(False)
+        ax.legend(ncols=4, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0, handlelength=1, handleheight=1)
+        return _svg(ax, f"Outcomes for {', '.join(names)}")
+
+
+def _map(panel: Panel) -> str:
+    with matplotlib.rc_context(STYLE):
+        ax = _axes(3.3, 2.9)
+        half = 0.5 / (len(panel.values) - 1) if panel.nodes else 0.0
+        image = ax.imshow(panel.values, cmap=panel.colours, norm=_norm(panel), origin="lower",
+                          extent=(-half, 1 + half, -half, 1 + half), interpolation="auto")
+        ax.set(title=panel.title, xlim=(0, 1), ylim=(0, 1), aspect="equal", xticks=(0, 0.5, 1), yticks=(0, 0.5, 1))
+        form = FuncFormatter(lambda x, _: f"{x:g}")
+        ax.xaxis.set_major_formatter(form)
+        ax.yaxis.set_major_formatter(form)
+        bar = ax.figure.colorbar(image, ax=ax, fraction=0.046, pad=0.04)
+        bar.solids.set_rasterized(True)
+        bar.outline.set_visible(False)
+        if isinstance(image.norm, LogNorm):
+            _log_ticks(bar.ax, *image.get_clim())
+        return _svg(ax, panel.title)
+
+
+def _norm(panel: Panel) -> Normalize:
+    low, high = float(panel.values.min()), float(panel.values.max())
+    if not panel.log or high <= 0 or low == high:
+        return Normalize(low, high)
+    return LogNorm(max(low, high * DECADES), high, clip=True)
+
+
+def _log_ticks(ax: Axes, low: float, high: float) -> None:
+    """Plain numbers: decades, and 2 and 5 between them where there are few."""
+    subs = (1.0,) if high / low > 500 else (1.0, 2.0, 5.0)
+    ticks = [t for t in LogLocator(subs=subs).tick_values(low, high) if low <= t <= high]
+    ax.yaxis.set_major_locator(FixedLocator(ticks))
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+    ax.yaxis.set_minor_formatter(NullFormatter())
+
+
+def _looks(series: Mapping[str, Trace]) -> list[tuple[str, str, str]]:
+    return [LINES[k % len(LINES)] for k in range(len(series))]
+
+
+def _bound_line(ax: Axes, name: str, trace: Trace, colour: str, marker: str, line: str) -> None:
+    points = [(c, b) for c, b in zip(trace.cycle, trace.bound, strict=True) if np.isfinite(b) and b > 0]
+    if points:
+        ax.plot(*zip(*points, strict=True), color=colour, marker=marker, linestyle=line, markersize=4.5, linewidth=1.6, label=name)
+    _mesh_changes(ax, trace, colour)
+
+
+def _band(ax: Axes, name: str, trace: Trace, colour: str, marker: str, line: str) -> None:
+    known = [k for k, b in enumerate(trace.bound) if np.isfinite(b)]
+    if not known:
+        return
+    cycle, lower, upper = ([column[k] for k in known] for column in (trace.cycle, trace.lower, trace.upper))
+    ax.fill_between(cycle, lower, upper, color=colour, alpha=0.16, linewidth=0)
+    for end, label in ((lower, name), (upper, None)):
+        ax.plot(cycle, end, color=colour, marker=marker, linestyle=line, markersize=3.5, linewidth=1.2, label=label)
+    _mesh_changes(ax, trace, colour)
+
+
+def _mesh_changes(ax: Axes, trace: Trace, colour: str) -> None:
+    steps = list(zip(trace.cells, trace.cells[1:], trace.cycle[1:], strict=False))
+    for _, after, cycle in (s for s in steps if s[0] != s[1]):
+        ax.axvline(cycle - 0.5, color=colour, linestyle=":", linewidth=1)
+        ax.annotate(f"{after} × {after} →", (cycle - 0.5, 0.03), xycoords=("data", "axes fraction"), xytext=(3, 0),
+                    textcoords="offset points", color=colour, fontsize=8)
+
+
+def _finish_bounds(ax: Axes, tol: float | None) -> None:
+    ax.set(title="The relative energy error is at most", xlabel="cycles")
+    if ax.lines:
+        ax.set_yscale("log")
+    if tol is not None:
+        ax.axhline(tol, color="#222b36", linestyle=(0, (5, 3)), linewidth=1, label=f"asked for: {100 * tol:g} %")
+    low, high = ax.get_ylim()
+    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / max(low, 1e-300) < 100 else (1,)))
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{100 * y:.3g} %"))
+    ax.yaxis.set_minor_formatter(NullFormatter())
+    _finish(ax)
+
+
+def _finish(ax: Axes) -> None:
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.grid(axis="y", color="#e3e7ec", linewidth=0.7)
+    ax.spines[["top", "right"]].set_visible(False)
+    if ax.get_legend_handles_labels()[0]:
+        ax.legend(loc="upper right")
+    else:
+        ax.text(0.5, 0.5, "nothing is proved yet", transform=ax.transAxes, ha="center")
+
+
+def _axes(width: float, height: float) -> Axes:
+    return Figure((width, height), layout="constrained").subplots()
+
+
+def _svg(ax: Axes, label: str) -> str:
+    """The figure as an element for an HTML page: no XML header, no size of its own, no identifiers but those it uses."""
+    stream = io.StringIO()
+    ax.figure.savefig(stream, format="svg", dpi=200, metadata=NO_METADATA, transparent=True)
+    text = stream.getvalue()
+    text = text[text.index("<svg") :].replace(' xmlns:xlink="http://www.w3.org/1999/xlink"', "").replace("xlink:href", "href")
+    width, height = ax.figure.get_size_inches() * 96
+    text = re.sub(r"<svg[^>]*?viewBox", f'<svg role="img" aria-label="{escape(label)}" style="max-width:{1.15 * width:.0f}px" viewBox', text, count=1)
+    used = set(re.findall(r"url\(#([^)]+)\)|href=\"#([^\"]+)\"", text))
+    names = {name for pair in used for name in pair if name}
+    return re.sub(r' id="([^"]*)"', lambda m: m.group() if m.group(1) in names else "", text).strip()
