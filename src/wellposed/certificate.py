@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import singledispatch
 from importlib.metadata import PackageNotFoundError, version
@@ -226,8 +226,8 @@ def refine(problem: Any, answer: Any = None, tol: float | None = None, **options
 
 
 @singledispatch
-def admit(problem: Any, prediction: Any) -> tuple[Any, np.ndarray]:
-    """What a model answered, made admissible (boundary values written), and which samples are usable at all."""
+def admit(problem: Any, prediction: Any) -> tuple[Callable[[np.ndarray], Any], np.ndarray]:
+    """What a model answered, made admissible: samples -> their answers as `refine` takes them, and which are usable."""
     raise TypeError(_unknown("guard", problem))
 
 

@@ -76,12 +76,10 @@ class Guard:
         if self.model is None:
             batch.refine(None, np.arange(len(problem)))
         else:
-            prediction = self.model(problem)
-            prediction, stream = prediction if isinstance(prediction, tuple) else (prediction, None)
-            answer, usable = admit(problem, prediction)
+            pick, usable = admit(problem, self.model(problem))
             where = np.flatnonzero(usable)
             if len(where):
-                batch.refine(answer[where], where, stream=None if stream is None else stream[where])
+                batch.refine(pick(where), where)
         if self.solve:
             for sample in batch.open():
                 batch.solve(sample)
@@ -105,9 +103,9 @@ class _Batch:
     def open(self) -> list[int]:
         return [i for i, outcome in enumerate(self.outcome) if outcome == "refused"]
 
-    def refine(self, answer: Any, where: np.ndarray, stream: Any = None) -> None:
+    def refine(self, answer: Any, where: np.ndarray) -> None:
         """Cycles on the answer's own mesh, all samples at once."""
-        result = refine(self.problem[where], answer, self.tol, mesh="fixed", stream=stream, **self.options)
+        result = refine(self.problem[where], answer, self.tol, mesh="fixed", **self.options)
         for k, sample in enumerate(where):
             good, cycles = bool(result.reached[k]), int(result.cycles[k])
             self._take(sample, result, k, "released" if good and cycles == 0 else "refined" if good else "refused")
@@ -119,7 +117,7 @@ class _Batch:
         self._take(sample, result, 0, "solved" if bool(result.reached[0]) else "refused")
 
     def _take(self, sample: int, result: Any, k: int, outcome: str) -> None:
-        self.best[sample] = result.answer[k : k + 1]
+        self.best[sample] = result.sample(k).again
         self.answers[sample] = None if outcome == "refused" else result.answer[k]
         self.outcome[sample], self.messages[sample] = outcome, result.message
         self.value[sample] = float(result.value[k])

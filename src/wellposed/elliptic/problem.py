@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -230,15 +230,21 @@ def clamp(problem: Darcy, potential: Array) -> Any:
     return v if isinstance(potential, Tensor) else v.cpu().numpy()
 
 
-def admit_potential(problem: Darcy, prediction: Array) -> tuple[Any, np.ndarray]:
-    """A model's potentials with their boundary values written, and which samples are finite, (samples,).
+def admit_potential(problem: Darcy, prediction: Array | tuple[Array, Array]) -> tuple[Callable[[np.ndarray], Any], np.ndarray]:
+    """A model's potentials, or (potentials, stream functions): samples -> their answers with boundary values written, and
+    which of the potentials are finite, (samples,).
 
     Raises:
         ValueError: the shape does not fit: that is an error in the caller's code, not a bad sample.
     """
-    raw = torch.as_tensor(prediction).to(torch.float64)
-    finite = raw.isfinite().flatten(1).all(1) if raw.ndim == 3 else raw.isfinite().all()[None]
-    return clamp(problem, raw.nan_to_num(0.0, 0.0, 0.0)), finite.cpu().numpy()
+    potential, stream = prediction if isinstance(prediction, tuple) else (prediction, None)
+    raw = torch.as_tensor(potential).to(torch.float64)
+    usable = (raw.isfinite().flatten(1).all(1) if raw.ndim == 3 else raw.isfinite().all()[None]).cpu().numpy()
+    answer = clamp(problem, raw.nan_to_num(0.0, 0.0, 0.0))
+    if stream is None:
+        return lambda samples: answer[samples], usable
+    psi = torch.as_tensor(stream).to(torch.float64).nan_to_num(0.0, 0.0, 0.0)
+    return lambda samples: (answer[samples], psi[samples]), usable
 
 
 def boundary_values(problem: Darcy, v: Tensor) -> Tensor:

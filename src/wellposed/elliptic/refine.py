@@ -80,6 +80,11 @@ class Refinement:
         """The certificate of the refined answer."""
         return certify_darcy(self.problem, self.answer, tol=self.tol, quantity=self.quantity, stream=self.bound.stream)
 
+    @property
+    def again(self) -> tuple[Any, Any]:
+        """Answer and stream function, as a further `refine` takes them."""
+        return self.answer, self.bound.stream
+
     def sample(self, k: int) -> Refinement:
         """The same for one sample; `status`, `message` and `history` stay those of the batch."""
         one = slice(k, k + 1)
@@ -88,13 +93,13 @@ class Refinement:
                        problem=self.problem[one], **{name: getattr(self, name)[one] for name in ("reached", "cycles", "value", "floor")})
 
 
-def refine_darcy(problem: Darcy, answer: Array | None = None, tol: float | None = None, *,
+def refine_darcy(problem: Darcy, answer: Array | tuple[Array, Array] | None = None, tol: float | None = None, *,
                  quantity: str = "energy_error", mesh: str = "fixed", memory: int = MEMORY,
                  stream: Array | None = None) -> Refinement:
     """Cycles until every sample's bound is at most `tol`, or until the mesh, or memory, can give no more.
 
     Args:
-        answer: anyone's potential, (samples, n + 1, n + 1); None starts from zero.
+        answer: anyone's potential, (samples, n + 1, n + 1), or (potential, stream function); None starts from zero.
         tol: of the relative energy error, or of the relative width of the compliance enclosure with
             `quantity="compliance_width"`. None means 1.1 times the floor of the mesh.
         mesh: "fixed", or "auto" to go to meshes twice as fine until `tol` is reached.
@@ -107,11 +112,14 @@ def refine_darcy(problem: Darcy, answer: Array | None = None, tol: float | None 
     if quantity not in QUANTITIES or mesh not in ("fixed", "auto") or (tol is not None and not 0 < tol < math.inf):
         raise ValueError(f"refine: received quantity={quantity!r}, mesh={mesh!r}, tol={tol}; expected a quantity of "
                          f"{', '.join(QUANTITIES)}, mesh 'fixed' or 'auto', and a positive tol or None")
+    if isinstance(answer, tuple):
+        answer, stream = answer
     v = _start(problem, answer)
     run = _Run(problem, v, stream, tol, quantity)
     while True:
-        run.descend()
-        if run.reached.all() or tol is None or mesh == "fixed" or run.fits(2) > memory:
+        onward = mesh == "auto" and tol is not None and run.movable and run.fits(2) <= memory
+        run.descend(hurry=onward)
+        if run.reached.all() or not onward:
             break
         run.halve()
     return run.result(mesh, memory)
@@ -134,32 +142,43 @@ class _Run:
         if stream is None:
             self.stream, _ = find_stream(self.problem, v)
         else:
-            self.stream = flux.separate(self.problem, fit_potential(problem, stream, "stream"))
+            self.stream = flux.separate(self.problem, fit_potential(self.problem, stream, "stream"))
         self.history: list[Cycle] = []
-        self.cycles = torch.zeros(len(problem), dtype=torch.long)
+        self.cycles, self.reached = torch.zeros(len(problem), dtype=torch.long), torch.zeros(len(problem), dtype=torch.bool)
         self.total, self.settled = 0, False
         self._record()
 
-    def descend(self) -> None:
-        """Cycles on this mesh until all samples are done or settled."""
+    def descend(self, hurry: bool = False) -> None:
+        """Cycles on this mesh until all samples are done or settled; in a hurry, until two more would not do it."""
         if self.tol is not None and self.reached.all():
             self.floor = self.value
             return
         potential = potential_iteration(self.problem, self.v)
         stream = StreamIteration(self.problem, flux.particular(self.problem), self.stream)
         left = [Settling(self.problem), Settling(self.problem)]
-        for _ in range(MOST_CYCLES):
-            rest = sum(left_of.remaining(it.step(), it.product) for left_of, it in zip(left, (potential, stream), strict=True))
-            self.v, self.stream, self.total = potential.x, stream.stream, self.total + 1
-            self.cycles[~self.reached] = self.total
-            self._record()
-            share = (rest / torch.as_tensor(self.bound.eta, device=rest.device) ** 2).clamp(0, 1)
-            self.floor = self._shrink(share.cpu())
-            self.settled = bool((share <= SETTLED)[~self.reached].all()) if self.tol is not None else False
+        for count in range(1, MOST_CYCLES + 1):
+            falls = [potential.step(), stream.step()]
+            rest = sum(part.remaining(fall, it.product)
+                       for part, fall, it in zip(left, falls, (potential, stream), strict=True))
+            self._advance(potential.x, stream.stream)
+            eta2 = torch.as_tensor(self.bound.eta, device=rest.device) ** 2
+            self.floor = self._shrink((rest / eta2).clamp(0, 1).cpu())
             if self.tol is None:
-                self.reached = self.value <= FLOOR_FACTOR * self.floor
-            if self.reached.all() or self.settled:
+                self.reached = self.reached | (self.value <= FLOOR_FACTOR * self.floor)
+            self.settled = bool((rest <= SETTLED * eta2).cpu()[~self.reached].all())
+            slow = self._shrink((2 * (falls[0] + falls[1]) / eta2).clamp(0, 1).cpu()) > (self.tol or math.inf)
+            if self.reached.all() or (self.settled and self.tol is not None) or (hurry and count > 1 and slow[~self.reached].all()):
                 break
+
+    def _advance(self, v: Nodes, stream: Stream) -> None:
+        """Take the next iterate for the samples that are not done; the others keep what met the tolerance."""
+        going = ~self.reached.to(v.device)
+        self.total += 1
+        self.cycles[~self.reached] = self.total
+        self.v = torch.where(going[:, None, None], v, self.v)
+        drift = None if stream.drift is None else torch.where(going[:, None], stream.drift, self.stream.drift)
+        self.stream = Stream(torch.where(going[:, None, None], stream.psi, self.stream.psi), drift)
+        self._record()
 
     def _shrink(self, share: Tensor) -> Tensor:
         """The value that remains once eta^2 has lost `share` of itself."""
@@ -168,7 +187,8 @@ class _Run:
     def _record(self) -> None:
         self.bound = evaluate(self.problem, self.v, self.stream)
         self.value = torch.as_tensor(QUANTITIES[self.quantity](self.bound)).cpu()
-        self.reached = self.value <= self.tol if self.tol is not None else torch.zeros(len(self.asked), dtype=torch.bool)
+        if self.tol is not None:
+            self.reached = self.value <= self.tol
         b = self.bound
         self.history.append(Cycle(self.problem.n, self.total, b.relative, b.compliance_lower, b.compliance_upper,
                                   time.perf_counter() - self.began))
@@ -184,7 +204,7 @@ class _Run:
     def result(self, mesh: str, memory: int) -> Refinement:
         give = self.problem.give
         needed = None if self.tol is None or self.reached.all() else self._needed(memory)
-        status = "reached" if self.reached.all() else "memory" if mesh == "auto" else "floor" if self.settled else "cycles"
+        status = "reached" if self.reached.all() else "memory" if mesh == "auto" and self.movable else "floor" if self.settled else "cycles"
         return Refinement(
             give(self.v), self.bound, self.asked, status, give(self.reached), give(self.cycles),
             self._message(status, needed, memory), self.quantity, give(self.value), self.tol, give(self.floor), needed, self.history)
@@ -194,14 +214,16 @@ class _Run:
         assert self.tol is not None
         worst = int((self.floor / self.tol).argmax())
         order = 2.0 if self.quantity == "compliance_width" else 1.0
-        if self.fits(2) <= memory * len(self.asked) and self._simple():
+        if self.fits(2) <= memory * len(self.asked) and self.movable:
             one = _Run(self.problem[worst].refined(2), interpolate(self.v[worst : worst + 1], 2), None, None, self.quantity)
             one.descend()
             order = min(max(math.log2(float(self.floor[worst]) / float(one.floor[0])), 0.1), order)
         halvings = math.ceil(math.log2(float(self.floor[worst]) / self.tol) / order - 1e-9)
         return self.problem.n * 2 ** max(1, halvings)
 
-    def _simple(self) -> bool:
+    @property
+    def movable(self) -> bool:
+        """Oscillation terms tie a problem to its mesh."""
         return self.problem.source_oscillation is None and self.problem.neumann_oscillation is None
 
     def _message(self, status: str, needed: int | None, memory: int) -> str:
@@ -216,5 +238,5 @@ class _Run:
                     f"{2 * n} x {2 * n} already take {self.fits(2) / 2**20:.0f} MiB of the {memory / 2**20:.0f} allowed: raise memory")
         if status == "cycles":
             return f"{proved}{tail}; {MOST_CYCLES} cycles did not reach tol = {self.tol} and the floor is not known yet"
-        return (f"{proved}{tail}; that is this mesh's floor ({floor:.3g}), no answer on it has a smaller bound; tol = {self.tol:g} "
+        return (f"{proved}{tail}; about {floor:.3g} is the least that this mesh can prove (extrapolated); tol = {self.tol:g} "
                 f"should need {needed} x {needed} cells: refine(problem, answer, tol, mesh='auto') goes there")
