@@ -37,7 +37,8 @@ def encode(x: float | None) -> dict[str, Any] | None:
     """A float as ``{"decimal": 0.1, "hex": "0x1.999999999999ap-4"}``; `None` where there is none or it is not finite."""
     if x is None or not math.isfinite(x):
         return None
-    return {"decimal": float(x), "hex": float(x).hex()}
+    x = float(x) + 0.0  # no negative zero
+    return {"decimal": x, "hex": x.hex()}
 
 
 def decode(x: Any) -> float | None:
@@ -46,7 +47,7 @@ def decode(x: Any) -> float | None:
         return None
     try:
         value = float.fromhex(x["hex"])
-        if set(x) != {"decimal", "hex"} or x != encode(value) or not isinstance(x["decimal"], float):
+        if dumps(x) != dumps(encode(value)):
             raise ValueError
     except (TypeError, KeyError, ValueError, OverflowError):
         raise Refused(f"a number of the certificate contradicts itself: {x!r}") from None

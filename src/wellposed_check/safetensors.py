@@ -34,6 +34,6 @@ def read(data: bytes) -> dict[str, np.ndarray]:
             end = stop
         if end != len(body):
             raise ValueError("bytes are left over after the last array")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise Refused(f"the witness file is damaged: {error}") from None
     return arrays

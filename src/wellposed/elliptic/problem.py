@@ -332,7 +332,9 @@ def _dirichlet_data(x: Any, sides: tuple[str, ...], s: int, n: int, like: Tensor
     if "dirichlet" not in sides:
         raise ValueError(f"dirichlet: received values, expected none, for no side of {dict(zip(SIDES, sides, strict=True))} is a Dirichlet side")
     if not isinstance(x, Mapping):
-        return _fit(x, "dirichlet", (s, n + 1, n + 1), like)
+        nodal = _fit(x, "dirichlet", (s, n + 1, n + 1), like)
+        bottom, right, top, left = (side == "dirichlet" for side in sides)
+        return torch.where(NodalSpace(n, (bottom, right, top, left), False, like).free > 0, 0.0, nodal)
     out = like.new_full((s, n + 1, n + 1), float("nan"))
     for side, kind in zip(SIDES, sides, strict=True):
         if kind != "dirichlet" and side in x:

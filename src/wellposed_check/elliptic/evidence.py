@@ -45,6 +45,13 @@ def read_problem(evidence: Evidence) -> Problem:
         demand(x.shape == shapes[name], f"{name} has the shape {x.shape}, expected {shapes[name]}")
         demand("oscillation" not in name or (x >= 0.0).all(), f"{name} is negative")
     problem = Problem(sides, a, coefficient_error=error, cellwise=cellwise, **given)  # type: ignore[arg-type]
+    if problem.neumann is not None:
+        demand(all((problem.neumann[:, k] == 0.0).all() for k in range(4) if sides[k] != "neumann"), "flux on sides that are not Neumann")
+    if problem.dirichlet is not None:
+        off = np.ones((n + 1, n + 1), bool)
+        for k, line in enumerate((np.s_[0], np.s_[:, -1], np.s_[-1], np.s_[:, 0])):
+            off[line] &= sides[k] != "dirichlet"
+        demand((problem.dirichlet[:, off] == 0.0).all(), "values off the Dirichlet sides")
     if problem.balanced:
         size = np.abs(problem.source).mean((1, 2))
         demand("dirichlet" not in given and not (problem.periodic and "neumann" in given), "data for sides that are not there")
