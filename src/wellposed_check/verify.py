@@ -121,14 +121,13 @@ def verify(document: Any, witness: bytes) -> tuple[list[dict[str, Any]], Evidenc
             own = assemble(problem["type"], evidence, requirements, styles.pop(), document["provenance"], witness)
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, ArithmeticError) as error:
         raise Refused(f"the certificate does not have the form of one: {error!r}") from None
-    difference = _first_difference(own, document)
-    if difference:
-        raise Refused(f"the certificate says otherwise than its witness: {difference}")
+    if dumps(own) != dumps(document):
+        raise Refused(f"the certificate says otherwise than its witness: {_first_difference(own, document)}")
     return own["claims"], evidence
 
 
 def _first_difference(own: Any, given: Any, where: str = "") -> str | None:
-    if type(own) is not type(given) or (not isinstance(own, dict | list) and own != given):
+    if type(own) is not type(given) or (not isinstance(own, dict | list) and repr(own) != repr(given)):
         return f"{where}: it says {_short(given)}, recomputed {_short(own)}"
     if isinstance(own, dict):
         if set(own) != set(given):

@@ -7,6 +7,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import cycle
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -16,7 +18,11 @@ from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator, ScalarFormatter
 
-LINES = (("#0072B2", "o", "-"), ("#D55E00", "s", "-"), ("#009E73", "^", "--"), ("#7B4173", "D", "-."))  # Okabe and Ito, 2008
+LOOKS = (  # the colours of Okabe and Ito (2008); later series lie below earlier ones and stand out around them
+    {"color": "#0072B2", "marker": "o", "linestyle": "-", "markersize": 4, "zorder": 6},
+    {"color": "#D55E00", "marker": "s", "linestyle": "-", "markersize": 5, "zorder": 5},
+    {"color": "#009E73", "marker": "^", "linestyle": "--", "markersize": 6, "zorder": 4},
+    {"color": "#7B4173", "marker": "D", "linestyle": "-.", "markersize": 7, "zorder": 3})
 OUTCOMES = {"released": "#009E73", "refined": "#56B4E9", "solved": "#E69F00", "refused": "#8C8C8C"}
 DECADES = 1e-3  # what a logarithmic map shows below its largest value
 STYLE = {
@@ -65,9 +71,9 @@ def bounds_over_cycles(series: Mapping[str, Trace], tol: float | None) -> tuple[
     """
     with matplotlib.rc_context(STYLE):
         left, right = _axes(4.5, 3.3), _axes(4.5, 3.3)
-        for look, (name, trace) in zip(_looks(series), series.items(), strict=True):
-            _bound_line(left, name, trace, *look)
-            _band(right, name, trace, *look)
+        for look, (name, trace) in zip(cycle(LOOKS), series.items(), strict=False):
+            _bound_line(left, name, trace, look)
+            _band(right, name, trace, look)
         _finish_bounds(left, tol)
         right.set(title="The compliance of the true solution lies between", xlabel="cycles")
         form = ScalarFormatter(useOffset=False)
@@ -97,7 +103,8 @@ def outcomes(rows: Mapping[str, Mapping[str, int]]) -> str:
 
 def _map(panel: Panel) -> str:
     with matplotlib.rc_context(STYLE):
-        ax = _axes(3.3, 2.9)
+        figure = Figure((3.3, 2.75))
+        ax, side = figure.add_axes((0.1, 0.1, 0.66, 0.79)), figure.add_axes((0.785, 0.1, 0.03, 0.79))
         half = 0.5 / (len(panel.values) - 1) if panel.nodes else 0.0
         image = ax.imshow(panel.values, cmap=panel.colours, norm=_norm(panel), origin="lower",
                           extent=(-half, 1 + half, -half, 1 + half), interpolation="auto")
@@ -105,7 +112,7 @@ def _map(panel: Panel) -> str:
         form = FuncFormatter(lambda x, _: f"{x:g}")
         ax.xaxis.set_major_formatter(form)
         ax.yaxis.set_major_formatter(form)
-        bar = ax.figure.colorbar(image, ax=ax, fraction=0.046, pad=0.04)
+        bar = figure.colorbar(image, cax=side)
         bar.solids.set_rasterized(True)
         bar.outline.set_visible(False)
         if isinstance(image.norm, LogNorm):
@@ -129,34 +136,30 @@ def _log_ticks(ax: Axes, low: float, high: float) -> None:
     ax.yaxis.set_minor_formatter(NullFormatter())
 
 
-def _looks(series: Mapping[str, Trace]) -> list[tuple[str, str, str]]:
-    return [LINES[k % len(LINES)] for k in range(len(series))]
-
-
-def _bound_line(ax: Axes, name: str, trace: Trace, colour: str, marker: str, line: str) -> None:
+def _bound_line(ax: Axes, name: str, trace: Trace, look: dict[str, Any]) -> None:
     points = [(c, b) for c, b in zip(trace.cycle, trace.bound, strict=True) if np.isfinite(b) and b > 0]
     if points:
-        ax.plot(*zip(*points, strict=True), color=colour, marker=marker, linestyle=line, markersize=4.5, linewidth=1.6, label=name)
-    _mesh_changes(ax, trace, colour)
+        ax.plot(*zip(*points, strict=True), linewidth=1.5, label=name, **look)
+        _mesh_changes(ax, trace, look["color"], "top")
 
 
-def _band(ax: Axes, name: str, trace: Trace, colour: str, marker: str, line: str) -> None:
+def _band(ax: Axes, name: str, trace: Trace, look: dict[str, Any]) -> None:
     known = [k for k, b in enumerate(trace.bound) if np.isfinite(b)]
     if not known:
         return
-    cycle, lower, upper = ([column[k] for k in known] for column in (trace.cycle, trace.lower, trace.upper))
-    ax.fill_between(cycle, lower, upper, color=colour, alpha=0.16, linewidth=0)
+    at, lower, upper = ([column[k] for k in known] for column in (trace.cycle, trace.lower, trace.upper))
+    ax.fill_between(at, lower, upper, color=look["color"], alpha=0.14, linewidth=0)
     for end, label in ((lower, name), (upper, None)):
-        ax.plot(cycle, end, color=colour, marker=marker, linestyle=line, markersize=3.5, linewidth=1.2, label=label)
-    _mesh_changes(ax, trace, colour)
+        ax.plot(at, end, linewidth=1.2, label=label, **look)
+    _mesh_changes(ax, trace, look["color"], "bottom")
 
 
-def _mesh_changes(ax: Axes, trace: Trace, colour: str) -> None:
-    steps = list(zip(trace.cells, trace.cells[1:], trace.cycle[1:], strict=False))
-    for _, after, cycle in (s for s in steps if s[0] != s[1]):
-        ax.axvline(cycle - 0.5, color=colour, linestyle=":", linewidth=1)
-        ax.annotate(f"{after} × {after} →", (cycle - 0.5, 0.03), xycoords=("data", "axes fraction"), xytext=(3, 0),
-                    textcoords="offset points", color=colour, fontsize=8)
+def _mesh_changes(ax: Axes, trace: Trace, colour: str, where: str) -> None:
+    for before, after, at in zip(trace.cells, trace.cells[1:], trace.cycle[1:], strict=False):
+        if before != after:
+            ax.axvline(at - 0.5, color=colour, linestyle=":", linewidth=1)
+            ax.annotate(f"{after} × {after} cells", (at - 0.5, 0.98 if where == "top" else 0.02), xytext=(2, 0), va=where, rotation=90,
+                        xycoords=("data", "axes fraction"), textcoords="offset points", color=colour, fontsize=8)
 
 
 def _finish_bounds(ax: Axes, tol: float | None) -> None:
@@ -177,7 +180,7 @@ def _finish(ax: Axes) -> None:
     ax.grid(axis="y", color="#e3e7ec", linewidth=0.7)
     ax.spines[["top", "right"]].set_visible(False)
     if ax.get_legend_handles_labels()[0]:
-        ax.legend(loc="upper right")
+        ax.figure.legend(loc="outside lower center", ncols=2)
     else:
         ax.text(0.5, 0.5, "nothing is proved yet", transform=ax.transAxes, ha="center")
 
