@@ -24,7 +24,7 @@ def node_features(coefficients: np.ndarray) -> Tensor:
 
 
 class DarcyFNO(nn.Module):
-    """An FNO on the nodes: features (batch, 4, n+1, n+1), to which it appends the coordinates, to potentials."""
+    """An FNO on the nodes: features (batch, 4, n+1, n+1) and coordinates, which it appends, to potentials."""
 
     def __init__(self, width: int, modes: int, layers: int, scale: float) -> None:
         super().__init__()
