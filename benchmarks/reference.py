@@ -63,11 +63,11 @@ def potentials(problem: Darcy, kind: str, rng: np.random.Generator) -> np.ndarra
 
 def cases(n: int, samples: int, rng: np.random.Generator) -> Iterator[tuple[str, Darcy, str]]:
     """(name, problem, kind of potential) over fields, contrasts, boundaries and qualities; `samples` each."""
-    for k, boundary in enumerate(BOUNDARIES):
+    for boundary in BOUNDARIES:
         for field, contrast in [*((f, c) for f in FIELDS for c in (4.0, 100.0, 1e4)), ("checkerboard", 1e4)]:
             for kind in ("solver", "4 percent off", "random"):
                 a = _coefficient(field, n, samples, contrast, int(rng.integers(2**31)))
-                yield f"{field} {contrast:g}", _problem(a, boundary, k, rng), kind
+                yield f"{field} {contrast:g}", _problem(a, boundary, rng), kind
 
 
 def _coefficient(field: str, n: int, samples: int, contrast: float, seed: int) -> np.ndarray:
@@ -77,7 +77,7 @@ def _coefficient(field: str, n: int, samples: int, contrast: float, seed: int) -
     return generate(field, n, samples, seed=seed, contrast=contrast).coefficient.numpy()
 
 
-def _problem(a: np.ndarray, boundary: object, k: int, rng: np.random.Generator) -> Darcy:
+def _problem(a: np.ndarray, boundary: object, rng: np.random.Generator) -> Darcy:
     samples, n = a.shape[:2]
     if boundary == "dirichlet":
         return Darcy(a, 1.0)

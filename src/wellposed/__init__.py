@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from wellposed.guarded import guard as guard
 
 __version__ = "0.1.0"
-_WHERE = {name: "wellposed.certificate" for name in ("Certificate", "certify", "check", "load", "refine", "save")}
+_WHERE: dict[str, str] = dict.fromkeys(("Certificate", "certify", "check", "load", "refine", "save"), "wellposed.certificate")
 _WHERE["guard"] = "wellposed.guarded"
 __all__ = ["Certificate", "certify", "check", "guard", "load", "refine", "save"]
 

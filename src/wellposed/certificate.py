@@ -207,7 +207,7 @@ def write_whole(path: Path, data: bytes) -> Path:
 
 
 @singledispatch
-def certify(problem: Any, answer: Any, **options: Any) -> Certificate:
+def certify(problem: Any, answer: Any, **options: Any) -> Certificate:  # noqa: ARG001
     """A certificate for anyone's answer to `problem`; what it claims and takes depends on the type of the problem.
 
     For `wellposed.elliptic.Darcy`: `wellposed.elliptic.claims.certify_darcy`. Teach it your own with
@@ -217,7 +217,7 @@ def certify(problem: Any, answer: Any, **options: Any) -> Certificate:
 
 
 @singledispatch
-def refine(problem: Any, answer: Any = None, tol: float | None = None, **options: Any) -> Any:
+def refine(problem: Any, answer: Any = None, tol: float | None = None, **options: Any) -> Any:  # noqa: ARG001
     """A better answer: `.answer`, `.certificate`, `.history`, `.status`, `.message`.
 
     For `wellposed.elliptic.Darcy`: `wellposed.elliptic.refine.refine_darcy`.
@@ -226,7 +226,7 @@ def refine(problem: Any, answer: Any = None, tol: float | None = None, **options
 
 
 @singledispatch
-def admit(problem: Any, prediction: Any) -> tuple[Callable[[np.ndarray], Any], np.ndarray]:
+def admit(problem: Any, prediction: Any) -> tuple[Callable[[np.ndarray], Any], np.ndarray]:  # noqa: ARG001
     """What a model answered, made admissible: samples -> their answers as `refine` takes them, and which are usable."""
     raise TypeError(_unknown("guard", problem))
 

@@ -11,13 +11,13 @@ Both use only operations that IEEE 754 rounds correctly (element by element), su
 from __future__ import annotations
 
 import math
-from typing import Union
+from typing import Any
 
 import numpy as np
 
 UNIT = 2.0**-53
 Array = np.ndarray
-Number = Union[Array, "Interval"]
+Number = Any  # an array or an `Interval`: the formulas run in either
 
 
 def _down(x: Array) -> Array:
@@ -110,7 +110,7 @@ class Floats:
         return np.array([math.fsum(row) for row in np.reshape(x, (len(x), -1)).tolist()])
 
     @staticmethod
-    def write(x: Number, rows: Array, columns: Array, values: Number) -> Number:
+    def write(x: Number, rows: Array | int, columns: Array, values: Number) -> Number:
         """A copy of ``x`` (samples, ., .) whose entries (rows, columns) are `values`."""
         out = np.array(x)
         out[:, rows, columns] = values
@@ -131,28 +131,28 @@ class Enclosure:
     tanh_pi: Number = Interval(0.9962720762207499, 0.9962720762207501)
 
     @staticmethod
-    def exact(x: Array | float) -> Interval:
+    def exact(x: Array | float) -> Number:
         return Interval.of(np.asarray(x, float))
 
     @staticmethod
-    def square(x: Number) -> Interval:
+    def square(x: Number) -> Number:
         m = Enclosure.magnitude(x)
         return Interval(np.maximum(_down(m.lower * m.lower), 0.0), _up(m.upper * m.upper))
 
     @staticmethod
-    def sqrt(x: Number) -> Interval:
+    def sqrt(x: Number) -> Number:
         i = Interval.of(x)
         return Interval(
             np.maximum(_down(np.sqrt(np.maximum(i.lower, 0.0))), 0.0), _up(np.sqrt(np.maximum(i.upper, 0.0))))
 
     @staticmethod
-    def magnitude(x: Number) -> Interval:
+    def magnitude(x: Number) -> Number:
         i = Interval.of(x)
         least = np.where((i.lower <= 0.0) & (i.upper >= 0.0), 0.0, np.minimum(np.abs(i.lower), np.abs(i.upper)))
         return Interval(least, np.maximum(np.abs(i.lower), np.abs(i.upper)))
 
     @staticmethod
-    def running_sum(x: Number, axis: int) -> Interval:
+    def running_sum(x: Number, axis: int) -> Number:
         i = Interval.of(x)
         lower, upper = np.moveaxis(i.lower.copy(), axis, 0), np.moveaxis(i.upper.copy(), axis, 0)
         for k in range(1, len(lower)):
@@ -160,12 +160,12 @@ class Enclosure:
         return Interval(np.moveaxis(lower, 0, axis), np.moveaxis(upper, 0, axis))
 
     @staticmethod
-    def total(x: Number) -> Interval:
+    def total(x: Number) -> Number:
         i = Interval.of(x)
         return Interval(_down(Floats.total(i.lower)), _up(Floats.total(i.upper)))
 
     @staticmethod
-    def write(x: Number, rows: Array, columns: Array, values: Number) -> Interval:
+    def write(x: Number, rows: Array | int, columns: Array, values: Number) -> Number:
         i, v = Interval.of(x), Interval.of(values)
         return Interval(Floats.write(i.lower, rows, columns, v.lower), Floats.write(i.upper, rows, columns, v.upper))
 

@@ -34,7 +34,7 @@ PROVENANCE = {"device", "seed", "threads", "versions", "weights"}
 class Report:
     """The outcome of a check. `status` is True, False, None (undecided) or "refused"."""
 
-    status: bool | None | str
+    status: bool | str | None
     headline: str
     claims: list[dict[str, Any]] = field(default_factory=list)
     presented: Presented | None = None

@@ -49,8 +49,8 @@ class StreamIteration:
         psi = start.psi
         if start.drift is not None:
             psi = psi + sum(start.drift[:, k, None, None] * r for k, r in enumerate(self._ramps))
-        space = problem.space(essential="neumann")
-        self._solver = ConjugateGradients(Stiffness(a), flux.functional(problem, t0), psi, VCycle(a, space, sweeps=SWEEPS), space, self._ramps)
+        space, functional = problem.space(essential="neumann"), flux.functional(problem, t0)
+        self._solver = ConjugateGradients(Stiffness(a), functional, psi, VCycle(a, space, sweeps=SWEEPS), space, self._ramps)
 
     def step(self) -> Float[Tensor, " samples"]:
         """One cycle; returns by how much each eta^2 fell."""

@@ -44,8 +44,8 @@ def goal(problem: Darcy, weight: Array, potential: Array, stream: Array | None =
     assert proved.evidence is not None
     adjoint, z, dual = adjoint_pair(problem, weight, v.shape[-1] - 1)
     arrays = pair_arrays(problem, v, proved.evidence) | pair_arrays(adjoint, z, dual, "adjoint_")
-    pairs = [Pair(arrays[f"{p}potential"], arrays[f"{p}stream"], arrays.get(f"{p}drift")) for p in ("", "adjoint_")]
-    ends = proved_goal(checker_problem(problem), array(adjoint.source), *pairs)
+    primal, other = (Pair(arrays[f"{p}potential"], arrays[f"{p}stream"], arrays.get(f"{p}drift")) for p in ("", "adjoint_"))
+    ends = proved_goal(checker_problem(problem), array(adjoint.source), primal, other)
     return GoalBound(*(problem.give(torch.as_tensor(x, device=v.device)) for x in ends))
 
 

@@ -117,8 +117,9 @@ def find_stream(problem: Darcy, v: Nodes, start: Stream | None = None) -> tuple[
     t0 = flux.particular(problem)
     iteration = StreamIteration(problem, t0, start)
     settled = Settling(problem)
-    for cycles in range(1, MOST_CYCLES + 1):
-        fall = iteration.step()
+    cycles = 0
+    while cycles < MOST_CYCLES:
+        cycles, fall = cycles + 1, iteration.step()
         t = flux.combine(problem, t0, iteration.stream)
         eta2 = difference_cells(problem.coefficient, v, t).sum((1, 2))
         if (settled.remaining(fall, iteration.product) <= ENOUGH * eta2).all():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -200,7 +200,7 @@ def parse_boundary(boundary: str | Mapping[str, str]) -> tuple[str, str, str, st
     Raises:
         ValueError: unknown names, missing sides, periodic beside another condition.
     """
-    table = {side: boundary for side in SIDES} if isinstance(boundary, str) else boundary
+    table = dict.fromkeys(SIDES, boundary) if isinstance(boundary, str) else boundary
     if not isinstance(table, Mapping) or set(table) != set(SIDES) or not set(table.values()) <= set(KINDS):
         raise ValueError(f"boundary: received {boundary!r}, expected one of {', '.join(KINDS)}, or a dict with 'dirichlet' or "
                          f"'neumann' for each of {', '.join(SIDES)}")
@@ -330,7 +330,7 @@ def _dirichlet_data(x: Any, sides: tuple[str, ...], s: int, n: int, like: Tensor
     if x is None:
         return None
     if "dirichlet" not in sides:
-        raise ValueError(f"dirichlet: received values, expected none, for no side of {dict(zip(SIDES, sides, strict=True))} is a Dirichlet side")
+        raise ValueError(f"dirichlet: received values, expected none, for none of {', '.join(sides)} is a Dirichlet side")
     if not isinstance(x, Mapping):
         nodal = _fit(x, "dirichlet", (s, n + 1, n + 1), like)
         bottom, right, top, left = (side == "dirichlet" for side in sides)

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -54,7 +53,8 @@ class Refinement:
         bound: what is proved about it.
         problem: the problem as it was asked; the answer may live on a finer mesh.
         status: "reached"; "floor" (this mesh can do no better), "memory" (the next mesh does not fit), "cycles".
-        reached: (samples,) which samples meet the tolerance. cycles: (samples,) after how many cycles on all meshes.
+        reached: (samples,) which samples meet the tolerance.
+        cycles: (samples,) after how many cycles on all meshes.
         message: what happened and what to do next.
         value: (samples,) what is proved of `quantity`. tol: the tolerance; floor: (samples,) the smallest value of it that the last mesh can give,
             extrapolated; needed: cells per axis that should reach `tol`, where this mesh does not.
@@ -90,7 +90,8 @@ class Refinement:
         one = slice(k, k + 1)
         numbers = {f.name: getattr(self.bound, f.name)[one] for f in fields(Bound) if f.name not in ("cycles", "evidence")}
         return replace(self, answer=self.answer[one], bound=replace(self.bound, **numbers, evidence=None),
-                       problem=self.problem[one], **{name: getattr(self, name)[one] for name in ("reached", "cycles", "value", "floor")})
+                       problem=self.problem[one], reached=self.reached[one], cycles=self.cycles[one], value=self.value[one],
+                       floor=self.floor[one])
 
 
 def refine_darcy(problem: Darcy, answer: Array | tuple[Array, Array] | None = None, tol: float | None = None, *,
@@ -158,8 +159,7 @@ class _Run:
         left = [Settling(self.problem), Settling(self.problem)]
         for count in range(1, MOST_CYCLES + 1):
             falls = [potential.step(), stream.step()]
-            rest = sum(part.remaining(fall, it.product)
-                       for part, fall, it in zip(left, falls, (potential, stream), strict=True))
+            rest = left[0].remaining(falls[0], potential.product) + left[1].remaining(falls[1], stream.product)
             self._advance(potential.x, stream.stream)
             eta2 = torch.as_tensor(self.bound.eta, device=rest.device) ** 2
             self.floor = self._shrink((rest / eta2).clamp(0, 1).cpu())
@@ -176,7 +176,9 @@ class _Run:
         self.total += 1
         self.cycles[~self.reached] = self.total
         self.v = torch.where(going[:, None, None], v, self.v)
-        drift = None if stream.drift is None else torch.where(going[:, None], stream.drift, self.stream.drift)
+        drift = stream.drift
+        if drift is not None and self.stream.drift is not None:
+            drift = torch.where(going[:, None], drift, self.stream.drift)
         self.stream = Stream(torch.where(going[:, None, None], stream.psi, self.stream.psi), drift)
         self._record()
 

@@ -29,4 +29,4 @@ def gaussian_field(n: int, rng: np.random.Generator, alpha: float = 2.0, tau: fl
     weight = tau ** (alpha - 1) * (np.pi**2 * (k[:, None] + k) + tau**2) ** (-alpha / 2)
     spectrum = n * weight * noise[:n, :n]
     spectrum[0, 0] = 0.0
-    return idctn(spectrum, norm="ortho")
+    return np.asarray(idctn(spectrum, norm="ortho"))

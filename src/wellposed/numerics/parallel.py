@@ -11,7 +11,8 @@ from typing import TypeVar
 
 from rich.progress import track
 
-T, R = TypeVar("T"), TypeVar("R")
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 def spread(work: Callable[[T], R], tasks: Sequence[T], executor: Executor | None = None, workers: int | None = None,

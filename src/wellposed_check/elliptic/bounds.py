@@ -195,8 +195,8 @@ def goal(problem: Problem, weight: Array, primal: Pair, adjoint: Pair, arithmeti
         raise Refused("a goal needs zero Dirichlet data, an exactly known coefficient and cellwise data")
     m = arithmetic
     p, q = Evaluation(problem, primal, m), Evaluation(replace(problem, source=weight, neumann=None), adjoint, m)
-    h, l = p.h, q.h.f
-    middle = h.load(q.v, h.f, h.g) + h.load(p.v, l) - h.energy_product(p.v, q.v) + h.flux_product(p.t, q.t)
+    h, weighted = p.h, q.h.f
+    middle = h.load(q.v, h.f, h.g) + h.load(p.v, weighted) - h.energy_product(p.v, q.v) + h.flux_product(p.t, q.t)
     half = p.eta() * q.eta() / 2.0 * SAFE
     if m is Floats:
         flux = [np.sqrt(h.flux_product(t, t)) for t in (p.t, q.t)]

@@ -144,8 +144,8 @@ class Hypercircle:
         n = self.p.n
         total = self.m.total(f * (v[:, :-1, :-1] + v[:, :-1, 1:] + v[:, 1:, :-1] + v[:, 1:, 1:])) / (4 * n * n)
         sides = (v[:, 0, :], v[:, :, -1], v[:, -1, :], v[:, :, 0])
-        for k in range(4) if g is not None else ():
-            if self.p.sides[k] == "neumann":
+        for k in range(4):
+            if g is not None and self.p.sides[k] == "neumann":
                 total = total + self.m.total(g[:, k] * (sides[k][:, :-1] + sides[k][:, 1:])) / (2 * n)
         return total
 
