@@ -95,7 +95,7 @@ def _refine(console: Console, problem: Any, answer: Any) -> tuple[dict[str, Any]
     console.print("\n[bold]3[/] refined to the floor of its mesh, from the network's answer and from zero")
     refinements = {"network": refine(problem, answer), "zero start": refine(problem)}
     for name, r in refinements.items():
-        steps = ", ".join(f"{float(h.relative[0]):.2%}" for h in r.history[:6])
+        steps = ", ".join(f"{x:.2%}" if np.isfinite(x := float(h.relative[0])) else "no bound yet" for h in r.history[:6])
         console.print(f"  {name:<12}{steps}")
     smaller = 0.5 * float(refinements["network"].floor[0])
     stuck = refine(problem, answer, smaller)
@@ -112,7 +112,7 @@ def _guard(console: Console, relief: Any) -> list[Any]:
     console.print(f"\n[bold]4[/] guarding {len(relief.problem)} predictions at {TOL:.0%} in energy, beside the two starts that need no "
                   "network (inference time of the network not counted)", soft_wrap=True)
     starts = {"network": lambda problem: relief.prediction, "zero start": None, "classical solver": lambda problem: problem.solve()}
-    table = Table("start", "released", "refined", "solved", "refused", "guaranteed answers / s", "mean cycles", box=None)
+    table = Table("start", "released", "refined", "solved", "refused", "answers / s", "cycles", box=None)
     rows = []
     for name, model in starts.items():
         guard(model, TOL)(relief.problem)

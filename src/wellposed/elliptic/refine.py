@@ -56,8 +56,10 @@ class Refinement:
         reached: (samples,) which samples meet the tolerance.
         cycles: (samples,) after how many cycles on all meshes.
         message: what happened and what to do next.
-        value: (samples,) what is proved of `quantity`. tol: the tolerance; floor: (samples,) the smallest value of it that the last mesh can give,
-            extrapolated; needed: cells per axis that should reach `tol`, where this mesh does not.
+        value: (samples,) what is proved of `quantity`.
+        tol: the tolerance.
+        floor: (samples,) the smallest value that the last mesh can prove, extrapolated.
+        needed: cells per axis that should reach `tol`, extrapolated, where this mesh does not.
         history: the bounds after each cycle.
     """
 

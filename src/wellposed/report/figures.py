@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from itertools import cycle
@@ -16,7 +16,7 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator, ScalarFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator, ScalarFormatter
 
 LOOKS = (  # the colours of Okabe and Ito (2008); later series lie below earlier ones and stand out around them
     {"color": "#0072B2", "marker": "o", "linestyle": "-", "markersize": 4, "zorder": 6},
@@ -29,6 +29,7 @@ STYLE = {
     "svg.hashsalt": "wellposed", "svg.fonttype": "none", "font.size": 9, "axes.titlesize": 10, "axes.edgecolor": "#5b6573",
     "axes.labelcolor": "#222b36", "xtick.color": "#5b6573", "ytick.color": "#5b6573", "xtick.labelcolor": "#222b36",
     "ytick.labelcolor": "#222b36", "axes.linewidth": 0.7, "legend.frameon": False, "axes.axisbelow": True}
+UNIT = (0, 0.5, 1)
 NO_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
 
 
@@ -75,7 +76,7 @@ def bounds_over_cycles(series: Mapping[str, Trace], tol: float | None) -> tuple[
             _bound_line(left, name, trace, look)
             _band(right, name, trace, look)
         _finish_bounds(left, tol)
-        right.set(title="The compliance of the true solution lies between", xlabel="cycles")
+        right.set_title("The compliance of the true solution lies between", pad=16)
         form = ScalarFormatter(useOffset=False)
         form.set_powerlimits((-4, 5))
         right.yaxis.set_major_formatter(form)
@@ -86,7 +87,7 @@ def bounds_over_cycles(series: Mapping[str, Trace], tol: float | None) -> tuple[
 def outcomes(rows: Mapping[str, Mapping[str, int]]) -> str:
     """For each start, a bar of how many answers were released, refined, solved and refused."""
     with matplotlib.rc_context(STYLE):
-        ax = _axes(6.6, 0.75 + 0.34 * len(rows))
+        ax = _axes(6.0, 0.75 + 0.34 * len(rows))
         names, start = list(rows), np.zeros(len(rows))
         for outcome, colour in OUTCOMES.items():
             width = np.array([rows[name][outcome] for name in names])
@@ -108,10 +109,9 @@ def _map(panel: Panel) -> str:
         half = 0.5 / (len(panel.values) - 1) if panel.nodes else 0.0
         image = ax.imshow(panel.values, cmap=panel.colours, norm=_norm(panel), origin="lower",
                           extent=(-half, 1 + half, -half, 1 + half), interpolation="auto")
-        ax.set(title=panel.title, xlim=(0, 1), ylim=(0, 1), aspect="equal", xticks=(0, 0.5, 1), yticks=(0, 0.5, 1))
-        form = FuncFormatter(lambda x, _: f"{x:g}")
-        ax.xaxis.set_major_formatter(form)
-        ax.yaxis.set_major_formatter(form)
+        ax.set(title=panel.title, xlim=(0, 1), ylim=(0, 1), aspect="equal")
+        ax.set_xticks(UNIT, map("{:g}".format, UNIT))
+        ax.set_yticks(UNIT, map("{:g}".format, UNIT))
         bar = figure.colorbar(image, cax=side)
         bar.solids.set_rasterized(True)
         bar.outline.set_visible(False)
@@ -127,20 +127,24 @@ def _norm(panel: Panel) -> Normalize:
     return LogNorm(max(low, high * DECADES), high, clip=True)
 
 
-def _log_ticks(ax: Axes, low: float, high: float) -> None:
-    """Plain numbers: decades, and 2 and 5 between them where there are few."""
-    subs = (1.0,) if high / low > 500 else (1.0, 2.0, 5.0)
-    ticks = [t for t in LogLocator(subs=subs).tick_values(low, high) if low <= t <= high]
+def _log_ticks(ax: Axes, low: float, high: float, form: Callable[[float], str] = "{:g}".format) -> None:
+    """Plain numbers: decades, more between them where there are few, and even steps in a narrow range."""
+    for subs in ((1.0,), (1.0, 2.0, 5.0), (1.0, 2.0, 3.0, 5.0, 7.0)):
+        ticks = [t for t in LogLocator(subs=subs).tick_values(low, high) if low <= t <= high]
+        if len(ticks) >= 3:
+            break
+    else:
+        ticks = [t for t in MaxNLocator(4).tick_values(low, high) if low <= t <= high]
     ax.yaxis.set_major_locator(FixedLocator(ticks))
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
-    ax.yaxis.set_minor_formatter(NullFormatter())
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda x, _: form(x)))
+    ax.yaxis.set_minor_locator(NullLocator())
 
 
 def _bound_line(ax: Axes, name: str, trace: Trace, look: dict[str, Any]) -> None:
     points = [(c, b) for c, b in zip(trace.cycle, trace.bound, strict=True) if np.isfinite(b) and b > 0]
     if points:
         ax.plot(*zip(*points, strict=True), linewidth=1.5, label=name, **look)
-        _mesh_changes(ax, trace, look["color"], "top")
+        _mesh_changes(ax, trace, look["color"])
 
 
 def _band(ax: Axes, name: str, trace: Trace, look: dict[str, Any]) -> None:
@@ -151,31 +155,30 @@ def _band(ax: Axes, name: str, trace: Trace, look: dict[str, Any]) -> None:
     ax.fill_between(at, lower, upper, color=look["color"], alpha=0.14, linewidth=0)
     for end, label in ((lower, name), (upper, None)):
         ax.plot(at, end, linewidth=1.2, label=label, **look)
-    _mesh_changes(ax, trace, look["color"], "bottom")
+    _mesh_changes(ax, trace, look["color"])
 
 
-def _mesh_changes(ax: Axes, trace: Trace, colour: str, where: str) -> None:
+def _mesh_changes(ax: Axes, trace: Trace, colour: str) -> None:
     for before, after, at in zip(trace.cells, trace.cells[1:], trace.cycle[1:], strict=False):
         if before != after:
             ax.axvline(at - 0.5, color=colour, linestyle=":", linewidth=1)
-            ax.annotate(f"{after} × {after} cells", (at - 0.5, 0.98 if where == "top" else 0.02), xytext=(2, 0), va=where, rotation=90,
-                        xycoords=("data", "axes fraction"), textcoords="offset points", color=colour, fontsize=8)
+            ax.annotate(f"{after} × {after}", (at - 0.5, 1), xytext=(0, 2), ha="center", xycoords=("data", "axes fraction"),
+                        textcoords="offset points", color=colour, fontsize=8)
 
 
 def _finish_bounds(ax: Axes, tol: float | None) -> None:
-    ax.set(title="The relative energy error is at most", xlabel="cycles")
+    ax.set_title("The relative energy error is at most", pad=16)
     if ax.lines:
         ax.set_yscale("log")
     if tol is not None:
         ax.axhline(tol, color="#222b36", linestyle=(0, (5, 3)), linewidth=1, label=f"asked for: {100 * tol:g} %")
-    low, high = ax.get_ylim()
-    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / max(low, 1e-300) < 100 else (1,)))
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{100 * y:.3g} %"))
-    ax.yaxis.set_minor_formatter(NullFormatter())
+    if ax.get_yscale() == "log":
+        _log_ticks(ax, *ax.get_ylim(), form=lambda y: f"{100 * y:.4g} %")
     _finish(ax)
 
 
 def _finish(ax: Axes) -> None:
+    ax.set_xlabel("cycles")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.grid(axis="y", color="#e3e7ec", linewidth=0.7)
     ax.spines[["top", "right"]].set_visible(False)
@@ -195,8 +198,8 @@ def _svg(ax: Axes, label: str) -> str:
     ax.figure.savefig(stream, format="svg", dpi=200, metadata=NO_METADATA, transparent=True)
     text = stream.getvalue()
     text = text[text.index("<svg") :].replace(' xmlns:xlink="http://www.w3.org/1999/xlink"', "").replace("xlink:href", "href")
-    width, height = ax.figure.get_size_inches() * 96
-    text = re.sub(r"<svg[^>]*?viewBox", f'<svg role="img" aria-label="{escape(label)}" style="max-width:{1.15 * width:.0f}px" viewBox', text, count=1)
-    used = set(re.findall(r"url\(#([^)]+)\)|href=\"#([^\"]+)\"", text))
-    names = {name for pair in used for name in pair if name}
-    return re.sub(r' id="([^"]*)"', lambda m: m.group() if m.group(1) in names else "", text).strip()
+    widest = 110 * ax.figure.get_size_inches()[0]
+    head = f'<svg role="img" aria-label="{escape(label)}" style="max-width:{widest:.0f}px" viewBox'
+    used = set(re.findall(r'(?:url\(#|href="#)([^)"]+)', text))
+    text = re.sub(r' id="([^"]*)"', lambda m: m[0] if m[1] in used else "", text)
+    return re.sub(r"<svg[^>]*?viewBox", lambda _: head, text, count=1).strip()

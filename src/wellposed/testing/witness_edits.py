@@ -12,7 +12,7 @@ from safetensors.numpy import save as to_safetensors
 from wellposed.certificate import Certificate
 from wellposed.testing.document_edits import ALL, RESEALED, Document
 from wellposed_check.canonical import digest_array
-from wellposed_check.elliptic.darcy import SIDES, perimeter
+from wellposed_check.elliptic.darcy import SIDES
 
 Arrays = dict[str, np.ndarray]
 BUMP = 0.01  # of the largest entry of an array
@@ -60,18 +60,10 @@ def _decisive(certificate: Certificate) -> bool:
 
 def _counts(certificate: Certificate, name: str) -> np.ndarray:
     """Which entries of a sample of this array a claim can depend on."""
-    x = certificate.arrays[name]
-    counts = np.ones(x.shape[1:], bool)
-    boundary = certificate.document["subject"]["problem"]["parameters"].get("boundary", {})
-    sides = [boundary.get(side) for side in SIDES]
-    if name == "dirichlet":
-        n, (rows, columns) = x.shape[1] - 1, perimeter(x.shape[1] - 1)
-        counts[:] = False
-        for k in (k for k in range(4) if sides[k] == "dirichlet"):
-            at = np.arange(k * n, (k + 1) * n + 1) % (4 * n)
-            counts[rows[at], columns[at]] = True
-    elif name in ("neumann", "neumann_oscillation"):
-        counts[[side != "neumann" for side in sides]] = False
+    counts = np.ones(certificate.arrays[name].shape[1:], bool)
+    if name == "neumann_oscillation":
+        boundary = certificate.document["subject"]["problem"]["parameters"]["boundary"]
+        counts[[boundary[side] != "neumann" for side in SIDES]] = False
     return counts
 
 
