@@ -25,7 +25,10 @@ def main(arguments: list[str] | None = None) -> int:
     except (FileNotFoundError, ValueError) as error:
         print(f"wellposed check: {error}", file=sys.stderr)
         return 2
-    print(report)
+    try:
+        print(report, flush=True)
+    except BrokenPipeError:  # the reader had enough; the verdict stands
+        sys.stdout = None
     return report.exit_code
 
 

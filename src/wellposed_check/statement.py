@@ -61,14 +61,19 @@ class Statement:
 
 
 def verdict(claims: Iterable[Mapping[str, Any]]) -> bool | None:
-    """Any False beats any None beats True, over the theorems and statistics that have a requirement."""
+    """Any False beats any None beats True, over the theorems and statistics that have a requirement.
+
+    A violated assumption of any claim counts as None, so that a certificate that requires nothing does not pass on one.
+    """
+    claims = list(claims)
     votes = [c["holds"] for c in claims if c["required"] is not None and c["kind"] != "observation"]
+    votes += [None for c in claims for a in c["assumptions"] if a["status"] == "violated"]
     return False if False in votes else None if None in votes else True
 
 
 def headline(claims: list[dict[str, Any]]) -> str:
     """One line: the verdict and how it is known."""
     counts = ", ".join(f"{sum(c['kind'] == kind for c in claims)} {word}" for kind, word in KINDS.items())
-    if all(c["required"] is None for c in claims):
+    if all(c["required"] is None for c in claims) and verdict(claims):
         return f"nothing was required, the intervals speak ({counts})"
     return f"{VERDICTS[verdict(claims)]} ({counts})"

@@ -8,7 +8,7 @@ For any v with v = g_D on the Dirichlet sides and any flux t with div t = -f and
 
 with |w|_a^2 = int a |grad w|^2 and |s|_*^2 = int |s|^2 / a. Here v is the bilinear interpolant of nodal values and
 t = t0 + curl psi with t0 = (-int_0^x f, 0), curl psi = (psi_y, -psi_x), psi bilinear: t0 and the values of psi along
-the Neumann sides are rebuilt here, never taken from the witness. Formulas: SPEC.md, "elliptic".
+the Neumann sides are rebuilt here, and the witness must agree with them. Formulas: SPEC.md, "elliptic".
 """
 
 from __future__ import annotations
