@@ -1,12 +1,9 @@
-"""Figures as inline SVG: the same numbers give the same bytes, and nothing is loaded from elsewhere."""
+"""The figures of a report, each an SVG to stand in its page."""
 
 from __future__ import annotations
 
-import io
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from itertools import cycle
 from typing import Any
 
@@ -16,7 +13,9 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator, ScalarFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
+
+from wellposed.report.svg import STYLE, to_svg
 
 LOOKS = (  # the colours of Okabe and Ito (2008); later series lie below earlier ones and stand out around them
     {"color": "#0072B2", "marker": "o", "linestyle": "-", "markersize": 4, "zorder": 6},
@@ -25,12 +24,7 @@ LOOKS = (  # the colours of Okabe and Ito (2008); later series lie below earlier
     {"color": "#7B4173", "marker": "D", "linestyle": "-.", "markersize": 7, "zorder": 3})
 OUTCOMES = {"released": "#009E73", "refined": "#56B4E9", "solved": "#E69F00", "refused": "#8C8C8C"}
 DECADES = 1e-3  # what a logarithmic map shows below its largest value
-STYLE = {
-    "svg.hashsalt": "wellposed", "svg.fonttype": "none", "font.size": 9, "axes.titlesize": 10, "axes.edgecolor": "#5b6573",
-    "axes.labelcolor": "#222b36", "xtick.color": "#5b6573", "ytick.color": "#5b6573", "xtick.labelcolor": "#222b36",
-    "ytick.labelcolor": "#222b36", "axes.linewidth": 0.7, "legend.frameon": False, "axes.axisbelow": True}
 UNIT = (0, 0.5, 1)
-NO_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
 
 
 @dataclass(frozen=True)
@@ -71,23 +65,22 @@ def bounds_over_cycles(series: Mapping[str, Trace], tol: float | None) -> tuple[
     Cycles after which nothing finite is known are left out; a dotted line marks a change to a finer mesh.
     """
     with matplotlib.rc_context(STYLE):
-        left, right = _axes(4.5, 3.3), _axes(4.5, 3.3)
+        (one, left), (two, right) = _axes(4.5, 3.3), _axes(4.5, 3.3)
         for look, (name, trace) in zip(cycle(LOOKS), series.items(), strict=False):
             _bound_line(left, name, trace, look)
             _band(right, name, trace, look)
         _finish_bounds(left, tol)
         right.set_title("The compliance of the true solution lies between", pad=16)
-        form = ScalarFormatter(useOffset=False)
-        form.set_powerlimits((-4, 5))
-        right.yaxis.set_major_formatter(form)
+        right.ticklabel_format(axis="y", useOffset=False, scilimits=(-4, 5))
         _finish(right)
-        return _svg(left, f"Relative error bound against cycles: {', '.join(series)}"), _svg(right, "Compliance enclosure against cycles")
+        what = f"against cycles: {', '.join(series)}"
+        return to_svg(one, f"Relative error bound {what}"), to_svg(two, f"Compliance enclosure {what}")
 
 
 def outcomes(rows: Mapping[str, Mapping[str, int]]) -> str:
     """For each start, a bar of how many answers were released, refined, solved and refused."""
     with matplotlib.rc_context(STYLE):
-        ax = _axes(6.0, 0.75 + 0.34 * len(rows))
+        figure, ax = _axes(6.0, 0.75 + 0.34 * len(rows))
         names, start = list(rows), np.zeros(len(rows))
         for outcome, colour in OUTCOMES.items():
             width = np.array([rows[name][outcome] for name in names])
@@ -99,7 +92,7 @@ def outcomes(rows: Mapping[str, Mapping[str, int]]) -> str:
         ax.xaxis.set_major_locator(NullLocator())
         ax.spines[:].set_visible(False)
         ax.legend(ncols=4, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0, handlelength=1, handleheight=1)
-        return _svg(ax, f"Outcomes for {', '.join(names)}")
+        return to_svg(figure, f"Outcomes for {', '.join(names)}")
 
 
 def _map(panel: Panel) -> str:
@@ -113,11 +106,11 @@ def _map(panel: Panel) -> str:
         ax.set_xticks(UNIT, map("{:g}".format, UNIT))
         ax.set_yticks(UNIT, map("{:g}".format, UNIT))
         bar = figure.colorbar(image, cax=side)
-        bar.solids.set_rasterized(True)
-        bar.outline.set_visible(False)
+        bar.ax.collections[0].set_rasterized(True)
+        bar.outline.set_visible(False)  # pyright: ignore
         if isinstance(image.norm, LogNorm):
             _log_ticks(bar.ax, *image.get_clim())
-        return _svg(ax, panel.title)
+        return to_svg(figure, panel.title)
 
 
 def _norm(panel: Panel) -> Normalize:
@@ -188,18 +181,6 @@ def _finish(ax: Axes) -> None:
         ax.text(0.5, 0.5, "nothing is proved yet", transform=ax.transAxes, ha="center")
 
 
-def _axes(width: float, height: float) -> Axes:
-    return Figure((width, height), layout="constrained").subplots()
-
-
-def _svg(ax: Axes, label: str) -> str:
-    """The figure as an element for an HTML page: no XML header, no size of its own, no identifiers but those it uses."""
-    stream = io.StringIO()
-    ax.figure.savefig(stream, format="svg", dpi=200, metadata=NO_METADATA, transparent=True)
-    text = stream.getvalue()
-    text = text[text.index("<svg") :].replace(' xmlns:xlink="http://www.w3.org/1999/xlink"', "").replace("xlink:href", "href")
-    widest = 110 * ax.figure.get_size_inches()[0]
-    head = f'<svg role="img" aria-label="{escape(label)}" style="max-width:{widest:.0f}px" viewBox'
-    used = set(re.findall(r'(?:url\(#|href="#)([^)"]+)', text))
-    text = re.sub(r' id="([^"]*)"', lambda m: m[0] if m[1] in used else "", text)
-    return re.sub(r"<svg[^>]*?viewBox", lambda _: head, text, count=1).strip()
+def _axes(width: float, height: float) -> tuple[Figure, Axes]:
+    figure = Figure((width, height), layout="constrained")
+    return figure, figure.subplots()
