@@ -14,6 +14,7 @@ from wellposed.numerics.multigrid import VCycle
 from wellposed.numerics.q1 import Nodes, Stiffness, pair, spread
 
 MOST_STEPS, SWEEPS = 500, 2
+CHUNK = 2**19  # cells whose cycles are run at once, so that a large batch needs no more memory than a small one
 
 
 def load(problem: Darcy) -> Nodes:
@@ -80,6 +81,10 @@ def solve(problem: Darcy, tol: float = 1e-10) -> Nodes:
     Raises:
         ArithmeticError: the iteration has not converged after 500 steps.
     """
+    return torch.cat([_solve(problem[chunk], tol) for chunk in problem.chunks(CHUNK)])
+
+
+def _solve(problem: Darcy, tol: float) -> Nodes:
     iteration = potential_iteration(problem)
     energy = last = problem.coefficient.new_zeros(len(problem))
     while iteration.steps < MOST_STEPS:

@@ -17,14 +17,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from wellposed.elliptic import flux
-from wellposed.elliptic.finite_elements import StreamIteration, load
+from wellposed.elliptic.finite_elements import CHUNK, StreamIteration, load
 from wellposed.elliptic.flux import Flux, Stream
 from wellposed.elliptic.problem import SIDES, Array, Darcy, boundary_values, fit_potential
 from wellposed.numerics.q1 import Cells, Nodes, gradient, pair, to_corners
 from wellposed_check.elliptic.darcy import components
 
 SAFE, TINY = 1.0 + 2.0**-44, 2.0**-250  # relative rounding, underflow: derived in wellposed_check/elliptic/bounds.py
-CACHE_NUMBERS = 2**15  # per array and chunk, so that a chunk's arrays stay in the cache
+CACHE = 2**15  # cells whose integrals are computed at once, so that their arrays stay in the processor's cache
 ENOUGH = 0.02  # stop looking for a stream function when cycles would lower eta^2 by less than this share
 MOST_CYCLES = 60
 
@@ -76,9 +76,7 @@ def bound(problem: Darcy, potential: Array, stream: Array | None = None) -> Boun
 
 def evaluate(problem: Darcy, v: Nodes, stream: Stream, cycles: int = 0) -> Bound:
     """`bound` for a potential and a stream function known to be admissible, on the problem's own mesh."""
-    chunk = max(1, CACHE_NUMBERS // problem.n**2)
-    parts = [_evaluate(problem[i : i + chunk], v[i : i + chunk], stream[slice(i, i + chunk)])
-             for i in range(0, len(problem), chunk)]
+    parts = [_evaluate(problem[chunk], v[chunk], stream[chunk]) for chunk in problem.chunks(CACHE)]
     numbers = [problem.give(torch.cat(column)) for column in zip(*parts, strict=True)]
     return Bound(*numbers, stream=problem.give(flux.unite(problem, stream)), cycles=cycles, evidence=stream)
 
@@ -114,6 +112,13 @@ def energy_cells(a: Cells, v: Nodes) -> Cells:
 
 def find_stream(problem: Darcy, v: Nodes, start: Stream | None = None) -> tuple[Stream, int]:
     """A stream function for v by cycles, until another cycle would lower eta^2 by less than 2 percent; and how many."""
+    found = [_find_stream(problem[c], v[c], None if start is None else start[c]) for c in problem.chunks(CHUNK)]
+    drifts = [stream.drift for stream, _ in found if stream.drift is not None]
+    psi = torch.cat([stream.psi for stream, _ in found])
+    return Stream(psi, torch.cat(drifts) if drifts else None), max(cycles for _, cycles in found)
+
+
+def _find_stream(problem: Darcy, v: Nodes, start: Stream | None) -> tuple[Stream, int]:
     t0 = flux.particular(problem)
     iteration = StreamIteration(problem, t0, start)
     settled = Settling(problem)

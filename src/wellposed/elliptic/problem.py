@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -120,6 +120,11 @@ class Darcy:
         if isinstance(key, int):
             key = slice(key, key + 1) if key != -1 else slice(-1, None)
         return self._map(lambda x: x[key])
+
+    def chunks(self, numbers: int) -> Iterator[slice]:
+        """Slices of samples with about `numbers` cells in each."""
+        step = max(1, numbers // self.n**2)
+        return (slice(k, min(k + step, len(self))) for k in range(0, len(self), step))
 
     def refined(self, factor: int) -> Darcy:
         """The same problem on a mesh `factor` times finer.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import cycle
 from typing import Any
 
-import matplotlib
+import matplotlib as mpl
 import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
@@ -64,7 +64,7 @@ def bounds_over_cycles(series: Mapping[str, Trace], tol: float | None) -> tuple[
 
     Cycles after which nothing finite is known are left out; a dotted line marks a change to a finer mesh.
     """
-    with matplotlib.rc_context(STYLE):
+    with mpl.rc_context(STYLE):
         (one, left), (two, right) = _axes(4.5, 3.3), _axes(4.5, 3.3)
         for look, (name, trace) in zip(cycle(LOOKS), series.items(), strict=False):
             _bound_line(left, name, trace, look)
@@ -79,8 +79,8 @@ def bounds_over_cycles(series: Mapping[str, Trace], tol: float | None) -> tuple[
 
 def outcomes(rows: Mapping[str, Mapping[str, int]]) -> str:
     """For each start, a bar of how many answers were released, refined, solved and refused."""
-    with matplotlib.rc_context(STYLE):
-        figure, ax = _axes(6.0, 0.75 + 0.34 * len(rows))
+    with mpl.rc_context(STYLE):
+        figure, ax = _axes(4.8, 0.75 + 0.34 * len(rows))
         names, start = list(rows), np.zeros(len(rows))
         for outcome, colour in OUTCOMES.items():
             width = np.array([rows[name][outcome] for name in names])
@@ -96,7 +96,7 @@ def outcomes(rows: Mapping[str, Mapping[str, int]]) -> str:
 
 
 def _map(panel: Panel) -> str:
-    with matplotlib.rc_context(STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure((3.3, 2.75))
         ax, side = figure.add_axes((0.1, 0.1, 0.66, 0.79)), figure.add_axes((0.785, 0.1, 0.03, 0.79))
         half = 0.5 / (len(panel.values) - 1) if panel.nodes else 0.0
