@@ -13,7 +13,8 @@ from wellposed.elliptic import Darcy, generate
 from wellposed.elliptic.finite_elements import StreamIteration, solve
 from wellposed.elliptic.flux import particular
 from wellposed.elliptic.hypercircle import energy_cells, evaluate
-from wellposed.elliptic.problem import boundary_values, interpolate
+from wellposed.elliptic.problem import boundary_values
+from wellposed.numerics.q1 import interpolate
 
 FINER = 8
 MIXED = {"bottom": "neumann", "right": "dirichlet", "top": "neumann", "left": "dirichlet"}

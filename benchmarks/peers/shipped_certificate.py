@@ -1,6 +1,6 @@
 """Makes the certificate that ships with the package: the network's answer to the first relief field, refined to 5 percent.
 
-    python benchmarks/shipped_certificate.py src/wellposed/elliptic/data/certificate
+    python benchmarks/peers/shipped_certificate.py src/wellposed/elliptic/data/certificate
 """
 
 from __future__ import annotations

@@ -10,10 +10,10 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
+from wellposed_check.elliptic.darcy import SIDES
 from wellposed_check.verify import EXIT
 
 Kind = Literal["dirichlet", "neumann", "periodic"]
-SIDES = ("bottom", "right", "top", "left")
 
 
 @dataclass

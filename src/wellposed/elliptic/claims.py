@@ -12,8 +12,8 @@ from wellposed.elliptic.evidence import array, pair_arrays, parameters, problem_
 from wellposed.elliptic.finite_elements import potential_iteration
 from wellposed.elliptic.goals import adjoint_pair
 from wellposed.elliptic.hypercircle import admissible, bound
-from wellposed.elliptic.problem import Array, Darcy, interpolate
-from wellposed.numerics.q1 import Nodes
+from wellposed.elliptic.problem import Array, Darcy
+from wellposed.numerics.q1 import Nodes, interpolate
 
 TEST_CYCLES = 3
 AGREEMENT = 1e-9

@@ -11,7 +11,7 @@ import numpy as np
 
 from wellposed.elliptic.problem import Darcy
 from wellposed.numerics.grf import gaussian_field
-from wellposed.numerics.parallel import spread
+from wellposed.numerics.parallel import map_parallel
 
 BATCH = 32
 LOW = 3.0
@@ -74,7 +74,7 @@ def generate(field: str, resolution: int, samples: int, seed: int = 0, contrast:
                          "cells, 1 sample and a contrast above 1")
     starts = range(0, samples, BATCH)
     work = partial(_draw, field, resolution, seed, contrast)
-    parts = spread(work, [(i, min(i + BATCH, samples)) for i in starts], executor, workers, title=f"drawing {field} fields")
+    parts = map_parallel(work, [(i, min(i + BATCH, samples)) for i in starts], executor, workers, title=f"drawing {field} fields")
     return Darcy(np.concatenate(parts), source, boundary)
 
 

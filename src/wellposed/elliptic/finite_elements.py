@@ -11,7 +11,7 @@ from wellposed.elliptic.flux import Flux, Stream
 from wellposed.elliptic.problem import Darcy, boundary_values
 from wellposed.numerics.krylov import ConjugateGradients
 from wellposed.numerics.multigrid import VCycle
-from wellposed.numerics.q1 import Nodes, Stiffness, pair, spread
+from wellposed.numerics.q1 import Nodes, Stiffness, cell_load, pair
 
 MOST_STEPS, SWEEPS = 500, 2
 CHUNK = 2**19  # cells whose cycles are run at once, so that a large batch needs no more memory than a small one
@@ -19,7 +19,7 @@ CHUNK = 2**19  # cells whose cycles are run at once, so that a large batch needs
 
 def load(problem: Darcy) -> Nodes:
     """The raw functional v -> int f v + int_Neumann g v."""
-    out, n = spread(problem.balanced_source), problem.n
+    out, n = cell_load(problem.balanced_source), problem.n
     if problem.neumann is not None:
         edges = (out[:, 0], out[:, :, -1], out[:, -1], out[:, :, 0])
         for edge, g, side in zip(edges, problem.neumann.unbind(1), problem.sides, strict=True):
@@ -101,5 +101,5 @@ def _solve(problem: Darcy, tol: float) -> Nodes:
 
 
 def _mean(u: Nodes, problem: Darcy) -> Tensor:
-    weights = spread(torch.ones_like(problem.source))
+    weights = cell_load(torch.ones_like(problem.source))
     return pair(weights, u)[:, None, None]

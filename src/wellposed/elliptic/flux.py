@@ -13,8 +13,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from wellposed.elliptic.problem import Darcy, interpolate
-from wellposed.numerics.q1 import Cells, Nodes, gradient, scatter
+from wellposed.elliptic.problem import Darcy
+from wellposed.numerics.q1 import Cells, Nodes, gradient, interpolate, scatter
 from wellposed_check.elliptic.darcy import components, perimeter
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,18 +12,20 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from wellposed.elliptic.boundary import dirichlet_data, edge_data, fit, oscillation, parse_boundary, to_tensor
+from wellposed.numerics.q1 import interpolate
 from wellposed.numerics.space import SIDES, NodalSpace
 
 Array = np.ndarray | Tensor
-KINDS = ("dirichlet", "neumann", "periodic")
 IMBALANCE = 1e-10
 
 
-@dataclass(frozen=True, init=False)
+@dataclass(frozen=True, init=False, eq=False)
 class Darcy:
     """-div(a grad u) = f on (0, 1)^2, u = g_D on Dirichlet sides, a du/dn = g on Neumann sides; a batch of samples.
 
-    Arrays have the axes (sample, y, x); one sample may come without the first. Everything is kept in float64, on the
+    Arrays have the axes (sample, y, x); one sample may come without the first, and its results still have it. What needs
+    cycles (a stream function, `solve`, `refine`) needs n = m 2^k cells a side with m at most 32. Everything is kept in float64, on the
     device of `coefficient`; results are numpy arrays or tensors, as `coefficient` was.
 
     Args:
@@ -54,18 +57,18 @@ class Darcy:
     source_oscillation: Float[Tensor, "samples n n"] | None = None
     neumann_oscillation: Float[Tensor, "samples 4 n"] | None = None
     cellwise: bool = True
-    numpy: bool = field(default=False, compare=False)
+    as_numpy: bool = False
 
     def __init__(self, coefficient: Array, source: Array | float = 1.0,
                  boundary: str | Mapping[str, str] = "dirichlet", *,
                  neumann: Array | Mapping[str, Any] | None = None, dirichlet: Array | Mapping[str, Any] | None = None,
                  coefficient_error: float = 0.0, source_oscillation: Array | None = None,
                  neumann_oscillation: Array | None = None, cellwise: bool = True) -> None:
-        a = _tensor(coefficient, "coefficient")
+        a = to_tensor(coefficient, "coefficient")
         a = a[None] if a.ndim == 2 else a
-        if a.ndim != 3 or a.shape[1] != a.shape[2] or 0 in a.shape:
-            raise ValueError(f"coefficient: received the shape {tuple(a.shape)}, expected (samples, n, n) or (n, n), one "
-                             "number per cell of a square grid; resample or crop it to a square")
+        if a.ndim != 3 or a.shape[1] != a.shape[2] or len(a) < 1 or a.shape[1] < 2:
+            raise ValueError(f"coefficient: received the shape {tuple(a.shape)}, expected (samples, n, n) or (n, n) with n at least 2, "
+                             "one number per cell of a square grid; resample or crop it to a square")
         if not (a > 0).all():
             where = tuple(int(i) for i in (~(a > 0)).nonzero()[0])
             raise ValueError(f"coefficient: received {a[where].item():g} at {where}, expected positive numbers everywhere; "
@@ -77,14 +80,14 @@ class Darcy:
         sides = parse_boundary(boundary)
         if not 0.0 <= coefficient_error < 1.0:
             raise ValueError(f"coefficient_error: received {coefficient_error}, expected a relative error in [0, 1)")
-        g = _edge_data(neumann, sides, s, n, a)
-        values = _dirichlet_data(dirichlet, sides, s, n, a)
+        g = edge_data(neumann, sides, s, n, a)
+        values = dirichlet_data(dirichlet, sides, s, n, a)
         fields = {
-            "coefficient": a, "source": _fit(source, "source", (s, n, n), a), "sides": sides, "neumann": g,
+            "coefficient": a, "source": fit(source, "source", (s, n, n), a), "sides": sides, "neumann": g,
             "dirichlet": values, "coefficient_error": float(coefficient_error),
-            "source_oscillation": _oscillation(source_oscillation, "source_oscillation", (s, n, n), a),
-            "neumann_oscillation": _oscillation(neumann_oscillation, "neumann_oscillation", (s, 4, n), a),
-            "cellwise": bool(cellwise), "numpy": not isinstance(coefficient, Tensor)}
+            "source_oscillation": oscillation(source_oscillation, "source_oscillation", (s, n, n), a),
+            "neumann_oscillation": oscillation(neumann_oscillation, "neumann_oscillation", (s, 4, n), a),
+            "cellwise": bool(cellwise), "as_numpy": not isinstance(coefficient, Tensor)}
         for name, value in fields.items():
             object.__setattr__(self, name, value)
         self._demand_balance()
@@ -116,10 +119,20 @@ class Darcy:
         return len(self.coefficient)
 
     def __getitem__(self, key: int | slice | Array) -> Darcy:
-        """The problem of some samples."""
-        if isinstance(key, int):
-            key = slice(key, key + 1) if key != -1 else slice(-1, None)
+        """The problem of some samples, or of one.
+
+        Raises:
+            IndexError: there is no such sample.
+        """
+        if not isinstance(key, slice) and np.ndim(key) == 0:
+            k = operator.index(key)  # type: ignore[arg-type]
+            if not -len(self) <= k < len(self):
+                raise IndexError(f"sample {k} of a problem with {len(self)} samples")
+            key = slice(k % len(self), k % len(self) + 1)
         return self._map(lambda x: x[key])
+
+    def __iter__(self) -> Iterator[Darcy]:
+        return (self[k] for k in range(len(self)))
 
     def chunks(self, numbers: int) -> Iterator[slice]:
         """Slices of samples with about `numbers` cells in each."""
@@ -163,7 +176,7 @@ class Darcy:
 
     def give(self, x: Tensor) -> Any:
         """A result in the kind of the user's input."""
-        return x.detach().cpu().numpy() if self.numpy else x
+        return x.detach().cpu().numpy() if self.as_numpy else x.to(self.coefficient.device)
 
     def take(self, x: Array, name: str) -> Tensor:
         """A user's array as float64 on this problem's device.
@@ -171,7 +184,7 @@ class Darcy:
         Raises:
             ValueError: it is not numeric or not finite.
         """
-        return _tensor(x, name).to(self.coefficient.device)
+        return to_tensor(x, name).to(self.coefficient.device)
 
     def _map(self, change: Any) -> Darcy:
         names = ("coefficient", "source", "neumann", "dirichlet", "source_oscillation", "neumann_oscillation")
@@ -197,32 +210,6 @@ class Darcy:
             raise ValueError(
                 f"data that do not balance: without a Dirichlet side int f + int g must be 0, received {excess[worst]:.6g} in "
                 f"sample {worst}; subtract the mean (source - source.mean((1, 2), keepdims=True)) or give one side Dirichlet values")
-
-
-def parse_boundary(boundary: str | Mapping[str, str]) -> tuple[str, str, str, str]:
-    """The conditions of bottom, right, top, left.
-
-    Raises:
-        ValueError: unknown names, missing sides, periodic beside another condition.
-    """
-    table = dict.fromkeys(SIDES, boundary) if isinstance(boundary, str) else boundary
-    if not isinstance(table, Mapping) or set(table) != set(SIDES) or not set(table.values()) <= set(KINDS):
-        raise ValueError(f"boundary: received {boundary!r}, expected one of {', '.join(KINDS)}, or a dict with 'dirichlet' or "
-                         f"'neumann' for each of {', '.join(SIDES)}")
-    sides = tuple(table[side] for side in SIDES)
-    if "periodic" in sides and set(sides) != {"periodic"}:
-        raise ValueError(f"boundary: received {boundary!r}, expected periodic on all four sides or on none")
-    return sides  # type: ignore[return-value]
-
-
-def interpolate(v: Float[Tensor, "samples n+1 n+1"], factor: int) -> Float[Tensor, "samples m+1 m+1"]:
-    """Nodal values of the bilinear interpolant on a mesh `factor` times finer."""
-    s = torch.arange(factor, dtype=v.dtype, device=v.device) / factor
-    for axis in (1, 2):
-        v = v.movedim(axis, -1)
-        w = v[..., :-1, None] * (1 - s) + v[..., 1:, None] * s
-        v = torch.cat([w.flatten(-2), v[..., -1:]], -1).movedim(-1, axis)
-    return v.contiguous()
 
 
 def clamp(problem: Darcy, potential: Array) -> Any:
@@ -282,76 +269,3 @@ def fit_potential(problem: Darcy, potential: Array, name: str = "potential") -> 
         raise ValueError(f"{name}: received the shape {tuple(v.shape)}, expected ({len(problem)}, {n + 1}, {n + 1}), one value "
                          f"at each node of the {n} x {n} cells, the boundary included (or a mesh finer by a whole factor){hint}")
     return v
-
-
-def _tensor(x: Any, name: str) -> Tensor:
-    try:
-        t = torch.as_tensor(x if isinstance(x, Tensor) else np.asarray(x))
-        if t.is_complex() or t.dtype == torch.bool:
-            raise TypeError(f"numbers of the type {t.dtype}")
-        t = t.to(torch.float64)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise ValueError(f"{name}: received {type(x).__name__} ({error}), expected an array of real numbers") from None
-    if not torch.isfinite(t).all():
-        where = tuple(int(i) for i in (~torch.isfinite(t)).nonzero()[0])
-        raise ValueError(f"{name}: received {t[where].item()} at {where}, expected finite numbers; find the cells with "
-                         "numpy.isnan or numpy.isinf and fill or drop those samples")
-    return t
-
-
-def _fit(x: Any, name: str, shape: tuple[int, ...], like: Tensor) -> Tensor:
-    t = _tensor(x, name).to(like.device)
-    try:
-        return t.broadcast_to(shape).contiguous()
-    except RuntimeError:
-        raise ValueError(f"{name}: received the shape {tuple(t.shape)}, expected {shape}, which is what fits the coefficient") from None
-
-
-def _oscillation(x: Any, name: str, shape: tuple[int, ...], like: Tensor) -> Tensor | None:
-    if x is None:
-        return None
-    t = _fit(x, name, shape, like)
-    if (t < 0).any():
-        raise ValueError(f"{name}: received {t.min().item():g}, expected norms, which are not negative")
-    return t
-
-
-def _edge_data(x: Any, sides: tuple[str, ...], s: int, n: int, like: Tensor) -> Tensor | None:
-    if x is None:
-        return None
-    if not isinstance(x, Mapping):
-        x = dict(zip(SIDES, _fit(x, "neumann", (s, 4, n), like).unbind(1), strict=True))
-        x = {side: g for side, g in x.items() if sides[SIDES.index(side)] == "neumann" or (g != 0).any()}
-    out = like.new_zeros(s, 4, n)
-    for side, g in x.items():
-        if side not in SIDES or sides[SIDES.index(side)] != "neumann":
-            raise ValueError(f"neumann: received data for {side!r}, expected only Neumann sides, which are "
-                             f"{[k for k, kind in zip(SIDES, sides, strict=True) if kind == 'neumann']}")
-        out[:, SIDES.index(side)] = _fit(g, f"neumann[{side!r}]", (s, n), like)
-    return out if x else None
-
-
-def _dirichlet_data(x: Any, sides: tuple[str, ...], s: int, n: int, like: Tensor) -> Tensor | None:
-    if x is None:
-        return None
-    if "dirichlet" not in sides:
-        raise ValueError(f"dirichlet: received values, expected none, for none of {', '.join(sides)} is a Dirichlet side")
-    if not isinstance(x, Mapping):
-        nodal = _fit(x, "dirichlet", (s, n + 1, n + 1), like)
-        bottom, right, top, left = (side == "dirichlet" for side in sides)
-        return torch.where(NodalSpace(n, (bottom, right, top, left), False, like).free > 0, 0.0, nodal)
-    out = like.new_full((s, n + 1, n + 1), float("nan"))
-    for side, kind in zip(SIDES, sides, strict=True):
-        if kind != "dirichlet" and side in x:
-            raise ValueError(f"dirichlet: received values for {side!r}, which is a {kind} side")
-        if kind == "dirichlet":
-            edge = {"bottom": out[:, 0], "right": out[:, :, -1], "top": out[:, -1], "left": out[:, :, 0]}[side]
-            values = _fit(x.get(side, 0.0), f"dirichlet[{side!r}]", (s, n + 1), like)
-            if ((edge != values) & ~edge.isnan()).any():
-                raise ValueError(f"dirichlet: the values of {side!r} differ from its neighbour's at the corner that they share; "
-                                 "expected one value there; make them agree or give nodal values")
-            edge.copy_(values)
-    unknown = set(x) - set(SIDES)
-    if unknown:
-        raise ValueError(f"dirichlet: received the sides {sorted(unknown)}, expected some of {SIDES}")
-    return torch.where(out.isnan(), 0.0, out)

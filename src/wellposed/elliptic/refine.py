@@ -17,8 +17,8 @@ from wellposed.elliptic.claims import certify_darcy
 from wellposed.elliptic.finite_elements import StreamIteration, potential_iteration
 from wellposed.elliptic.flux import Stream
 from wellposed.elliptic.hypercircle import Bound, Settling, admissible, evaluate, find_stream
-from wellposed.elliptic.problem import Array, Darcy, boundary_values, fit_potential, interpolate
-from wellposed.numerics.q1 import Nodes
+from wellposed.elliptic.problem import Array, Darcy, boundary_values, fit_potential
+from wellposed.numerics.q1 import Nodes, interpolate
 
 MEMORY = 2 * 2**30
 NUMBERS_PER_NODE = 120  # float64 arrays that cycles on one mesh hold at once, coarser meshes included

@@ -15,7 +15,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def spread(work: Callable[[T], R], tasks: Sequence[T], executor: Executor | None = None, workers: int | None = None,
+def map_parallel(work: Callable[[T], R], tasks: Sequence[T], executor: Executor | None = None, workers: int | None = None,
            title: str = "working") -> list[R]:
     """[work(t) for t in tasks], in order.
 

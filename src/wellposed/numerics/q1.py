@@ -6,6 +6,7 @@ contributions of the cells summed at each of the (n + 1)^2 nodes, before any sid
 
 from __future__ import annotations
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -31,7 +32,7 @@ def scatter(x: Cells, y: Cells, twist: Cells) -> Nodes:
     return out
 
 
-def spread(f: Cells) -> Nodes:
+def cell_load(f: Cells) -> Nodes:
     """The raw functional v -> int f v for f constant on each cell."""
     return to_corners(f / (4 * f.shape[-1] ** 2))
 
@@ -81,3 +82,13 @@ class Stiffness:
 def pair(functional: Nodes, v: Nodes) -> Float[Tensor, " samples"]:
     """A raw functional applied to a nodal field, sample by sample."""
     return (functional * v).sum((1, 2))
+
+
+def interpolate(v: Float[Tensor, "samples nodes nodes"], factor: int) -> Float[Tensor, "samples finer finer"]:
+    """Nodal values of the bilinear interpolant on a mesh `factor` times finer."""
+    s = torch.arange(factor, dtype=v.dtype, device=v.device) / factor
+    for axis in (1, 2):
+        v = v.movedim(axis, -1)
+        w = v[..., :-1, None] * (1 - s) + v[..., 1:, None] * s
+        v = torch.cat([w.flatten(-2), v[..., -1:]], -1).movedim(-1, axis)
+    return v.contiguous()

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from wellposed.numerics.q1 import Nodes
-
-SIDES = ("bottom", "right", "top", "left")  # counter-clockwise from the origin
+from wellposed_check.elliptic.darcy import SIDES as SIDES
 
 
 @dataclass(frozen=True)
