@@ -1,0 +1,28 @@
+"""One thread, shapes checked, and the shared data where there are any."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from jaxtyping import install_import_hook
+
+HERE = Path(__file__).parent
+SHARED = HERE.parent.parent / "shared" / "data"
+CHECKED = ("wellposed.certificate", "wellposed.guarded", "wellposed.elliptic.fields", "wellposed.elliptic.relief",
+           "wellposed.numerics.grf", "wellposed.numerics.parallel", "wellposed.testing")
+"""Modules whose annotations beartype checks at every call in the tests; "wellposed" once q1.Nodes can be checked."""
+
+torch.set_num_threads(1)
+sys.path.append(str(HERE / "elliptic"))  # cases and referees are shared
+install_import_hook(CHECKED, "beartype.beartype")
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of shared data sets; a test that asks for it is skipped where there is none."""
+    if not SHARED.is_dir():
+        pytest.skip(f"there is no {SHARED}: the shared data sets are not part of the repository")
+    return SHARED

@@ -1,0 +1,45 @@
+"""The trusted base: short, numpy and the standard library alone, and independent of what it checks."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import wellposed_check
+
+PACKAGE = Path(wellposed_check.__file__).parent
+PROBE = """
+import sys
+before = set(sys.modules)
+import numpy
+allowed = set(sys.modules)
+import wellposed_check
+from wellposed_check.verify import CLAIMS
+import importlib
+from wellposed_check.__main__ import main
+status = main([sys.argv[1]])
+for name in CLAIMS.values():
+    importlib.import_module(name)
+roots = {name.split(".")[0] for name in set(sys.modules) - allowed}
+print(status, *sorted(root for root in roots if root not in sys.stdlib_module_names and root != "wellposed_check"))
+"""
+
+
+def test_a_check_imports_numpy_and_the_standard_library_alone(folder: Path):
+    done = subprocess.run([sys.executable, "-c", PROBE, str(folder)], capture_output=True, text=True, check=True)
+    *_, last = done.stdout.strip().splitlines()
+    assert last == "0"
+
+
+def test_it_is_at_most_1500_lines():
+    lines = {path: len(path.read_text().splitlines()) for path in PACKAGE.rglob("*.py")}
+    assert sum(lines.values()) <= 1500, lines
+
+
+def test_source_names_no_other_package():
+    for path in PACKAGE.rglob("*.py"):
+        for line in path.read_text().splitlines():
+            if line.strip().startswith(("import ", "from ")):
+                root = line.split()[1].split(".")[0]
+                assert root in sys.stdlib_module_names | {"numpy", "wellposed_check"}, f"{path}: {line}"
