@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import io
 import os
 import platform
 from collections.abc import Callable, Mapping
@@ -45,7 +46,7 @@ class Claim:
                      c["kind"], c["arithmetic"], tuple((a["text"], a["status"]) for a in c["assumptions"]), c["reference"])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Certificate:
     """A document, its witness arrays, and what is known beside them.
 
@@ -100,11 +101,12 @@ class Certificate:
     def __str__(self) -> str:
         from rich.console import Console
 
-        console = Console(width=118, record=True, file=open(os.devnull, "w"))  # noqa: SIM115
+        console = Console(width=118, record=True, file=io.StringIO())
         console.print(self.__rich__())
         return console.export_text().rstrip()
 
-    __repr__ = __str__
+    def __repr__(self) -> str:
+        return f"Certificate({self.headline!r}, {', '.join(c.id for c in self.claims)})"
 
     def __rich__(self) -> Any:
         from rich.box import SIMPLE_HEAD

@@ -20,7 +20,7 @@ class Guarded:
     """A batch of guarded answers.
 
     Attributes:
-        answers: one per sample, on the mesh that it took; None where refused.
+        answers: one per sample, on the mesh that it took (solving may need a finer one); None where refused.
         outcome: one of "released", "refined", "solved", "refused" per sample.
         value: (samples,) what is proved of the guarded quantity; infinite where nothing is.
         cycles: (samples,) what refining and solving took.
@@ -60,6 +60,9 @@ class Guard:
     def __init__(self, model: Callable[[Any], Any] | None, tol: float, *, solve: bool = True, **options: Any) -> None:
         if not 0 < tol < float("inf"):
             raise ValueError(f"guard: received tol={tol}, expected a positive number")
+        if set(options) & {"mesh", "stream"}:
+            raise ValueError("guard: received mesh or stream, which it chooses itself; expected other options of refine; a model may "
+                             "return (answer, stream function), and solve=False stays on its mesh")
         self.model, self.tol, self.solve, self.options = model, tol, solve, options
         self.counts: Counter[str] = Counter(dict.fromkeys(OUTCOMES, 0))
         self.seconds = 0.0

@@ -155,18 +155,27 @@ def check(certificate: str | Path, problem: str | Path | None = None, answer: st
     """
     path = Path(certificate)
     path = path / "certificate.json" if path.is_dir() else path
+    text = _read(path)
     try:
-        document = loads(_read(path).decode("utf-8", "strict"))
-        name = document["witness"]["file"]
-        if not re.fullmatch(r"[A-Za-z0-9_.-]+", name) or not (path.parent / name).is_file():
+        document, name = _open(text)
+        if not (path.parent / name).is_file():
             raise Refused(f"the witness file {name!r} does not lie beside {path.name}")
         claims, evidence = verify(document, (path.parent / name).read_bytes())
         presented = compare(document["subject"], evidence.arrays, problem, answer)
     except Refused as refusal:
         return Report("refused", f"refused: {refusal}")
-    except (UnicodeDecodeError, KeyError, TypeError):
-        return Report("refused", f"refused: {path.name} is not a certificate")
     return Report(verdict(claims), f"{document['headline']}; {presented}", claims, presented)
+
+
+def _open(text: bytes) -> tuple[Any, str]:
+    try:
+        document = loads(text.decode("utf-8", "strict"))
+        name = document["witness"]["file"]
+        if re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*", name):
+            return document, name
+    except (UnicodeDecodeError, KeyError, TypeError):
+        pass
+    raise Refused("the file is not a certificate, or does not name its witness")
 
 
 def _read(path: Path) -> bytes:

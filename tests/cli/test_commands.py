@@ -28,7 +28,7 @@ def run(line: str) -> int:
 
 
 def printed_commands(text: str) -> list[str]:
-    return [line.strip() for line in re.findall(r"^  wellposed .*$", text, re.M)]
+    return re.findall(r"^  \S*wellposed (.*)$", text, re.M)
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["list"], ["check", "--help"]])
@@ -43,16 +43,16 @@ def test_certify_exits_by_the_verdict_and_prints_true_commands(case, capsys, tol
     assert run(f"certify darcy --coefficient a.npy --answer u.npy {tol}") == code
     commands = printed_commands(capsys.readouterr().out)
     assert commands
-    assert run(commands[0].removeprefix("wellposed ")) == code
+    assert run(commands[0]) == code
     for command in commands[1:]:
-        assert run(command.removeprefix("wellposed ")) in (0, 3)
+        assert run(command) in (0, 3)
 
 
 def test_refine_reaches_the_tolerance_on_a_finer_mesh(case, capsys):
     assert run("refine darcy --coefficient problem.npz --source problem.npz --answer u.npy --tol 0.05 --mesh auto") == 0
     for command in printed_commands(capsys.readouterr().out):
-        assert run(command.removeprefix("wellposed ")) == 0
-    assert (np.load("runs/u-refined/answer.npy").shape[1] - 1) % 32 == 0
+        assert run(command) == 0
+    assert (np.load("runs/u-refined/answer.npz")["potential"].shape[1] - 1) % 32 == 0
 
 
 def test_refine_starts_from_zero_without_an_answer(case):
@@ -76,7 +76,7 @@ def test_sides_are_named_on_the_command_line(case, capsys):
     assert run(f"certify darcy {line}") in (1, 3)
     refine = printed_commands(capsys.readouterr().out)[1]
     assert "--top neumann" in refine
-    assert run(refine.removeprefix("wellposed ")) in (0, 3)
+    assert run(refine) in (0, 3)
 
 
 @pytest.mark.parametrize(("line", "words"), [

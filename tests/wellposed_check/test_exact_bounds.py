@@ -25,7 +25,7 @@ CLOSE = 1e-9
 
 def evidence(problem: Darcy, v: np.ndarray, prefix: str = "", stream: np.ndarray | None = None) -> tuple[Problem, Pair]:
     """The problem and a pair as the checker reads them."""
-    found = bound(problem, v, stream).evidence
+    found = bound(problem, v, stream).raw_stream
     assert found is not None
     arrays = pair_arrays(problem, admissible(problem, v), found, prefix)
     return checker_problem(problem), Pair(arrays[f"{prefix}potential"], arrays[f"{prefix}stream"], arrays.get(f"{prefix}drift"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shlex
 import sys
 from dataclasses import dataclass
@@ -10,22 +11,21 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
+from wellposed.cli.main import program
 from wellposed_check.elliptic.darcy import SIDES
 from wellposed_check.verify import EXIT
 
 Kind = Literal["dirichlet", "neumann", "periodic"]
+File = Annotated[str, tyro.conf.arg(metavar="FILE")]
 
 
 @dataclass
 class Question:
-    """The equation -div(a grad u) = f on the unit square; arrays are (samples, n, n) or (n, n), axes (y, x).
+    """What both verbs ask for."""
 
-    FILE is .npy or .npz (.h5, .zarr, .mat with the extra `io`), or FILE:NAME for one of several arrays.
-    """
-
-    coefficient: str
+    coefficient: File
     """FILE with a > 0 on each cell ("coefficient")."""
-    answer: str | None = None
+    answer: File | None = None
     """FILE with the potential at the (n + 1) x (n + 1) nodes, boundary included ("answer", "potential", "u")."""
     source: str = "1"
     """FILE with f on each cell ("source"), or a number."""
@@ -34,15 +34,18 @@ class Question:
     bottom: Kind | None = None
     """The condition at y = 0."""
     right: Kind | None = None
+    """The condition at x = 1."""
     top: Kind | None = None
+    """The condition at y = 1."""
     left: Kind | None = None
+    """The condition at x = 0."""
     dirichlet: tuple[str, ...] = ()
     """Values on Dirichlet sides, zero if not given: left=1 right=0, or FILE with nodal values."""
     neumann: tuple[str, ...] = ()
-    """Outward flux a du/dn on Neumann sides, zero if not given: top=0.5, or FILE with (samples, 4, n)."""
+    """Outward flux a du/dn on Neumann sides, zero if not given: top=0.5, or FILE with (samples, 4, n), bottom, right, top, left."""
     coefficient_error: float = 0.0
     """r, if the true coefficient is known only within a factor 1 -+ r."""
-    stream: str | None = None
+    stream: File | None = None
     """FILE with the model's own stream function at the nodes; found by cycles if not given."""
     clamp: bool = False
     """Write the Dirichlet values into the answer first, for networks that do not keep them."""
@@ -56,9 +59,13 @@ class Question:
 
 @dataclass
 class Certify(Question):
-    """How wrong can this answer be? Writes a certificate and prints it."""
+    """How wrong can this answer be? Writes a certificate and prints it.
 
-    goal: str | None = None
+    FILE is .npy or .npz (.h5, .zarr, .mat of version 7.3 with the extra `io`), or FILE:NAME for one of several arrays. The equation is
+    -div(a grad u) = f on the unit square; arrays are (samples, n, n) or (n, n), axes (y, x), y upwards.
+    """
+
+    goal: File | None = None
     """FILE with weights q on each cell: encloses int q u too."""
     arithmetic: Literal["margin", "enclosed"] = "margin"
     """float64 with a justified rounding margin, or outward rounding throughout."""
@@ -68,7 +75,11 @@ class Certify(Question):
 
 @dataclass
 class Refine(Question):
-    """Cycles until the certificate holds, from the answer or, without one, from zero."""
+    """Cycles until the certificate holds, from the answer or, without one, from zero.
+
+    FILE is .npy or .npz (.h5, .zarr, .mat of version 7.3 with the extra `io`), or FILE:NAME for one of several arrays. The equation is
+    -div(a grad u) = f on the unit square; arrays are (samples, n, n) or (n, n), axes (y, x), y upwards.
+    """
 
     mesh: Literal["fixed", "auto"] = "fixed"
     """Whether to go to finer meshes where this one cannot reach tol."""
@@ -98,17 +109,16 @@ def certify(o: Certify) -> int:
         problem, answer, o.tol, quantity=o.quantity, arithmetic=o.arithmetic, lower=o.lower,
         stream=None if o.stream is None else load_array(o.stream, "stream", "psi"),
         goal=None if o.goal is None else load_array(o.goal, "goal", "weight", "q"))
-    path = certificate.save(o.out or Path("runs") / Path(o.answer).stem)
+    folder = o.out or Path("runs") / Path(o.answer).stem
+    command = keep(folder, certificate)
     show(certificate)
-    print(f"\nwritten to {path.parent}; next:\n  {check_command(path, o, clamped=o.clamp)}")
+    print(f"\nthe certificate, its problem and its answer are in {folder}; next:\n  {command}")
     if certificate.verdict is not True:
         print("  " + refine_command(o))
     return EXIT[certificate.verdict]
 
 
 def refine(o: Refine) -> int:
-    import numpy as np
-
     from wellposed.certificate import refine as refine_problem
     from wellposed.elliptic.files import load_array
 
@@ -117,11 +127,9 @@ def refine(o: Refine) -> int:
                             stream=None if o.stream is None else load_array(o.stream, "stream", "psi"))
     certificate = result.certificate
     folder = o.out or Path("runs") / f"{Path(o.answer or o.coefficient).stem}-refined"
-    path = certificate.save(folder)
-    np.save(folder / "answer.npy", result.answer)
+    command = keep(folder, certificate)
     show(certificate)
-    print(f"\n{result.message}\nthe refined answer and its certificate are in {folder}; next:\n"
-          f"  {check_command(path, o, answer=str(folder / 'answer.npy'))}")
+    print(f"\n{result.message}\nthe refined answer and its certificate are in {folder}; next:\n  {command}")
     return EXIT[certificate.verdict]
 
 
@@ -146,19 +154,29 @@ def show(certificate: Any) -> None:
     Console().print(certificate)
 
 
-def check_command(path: Path, o: Question, answer: str | None = None, clamped: bool = False) -> str:
-    """The command that re-verifies what was just written, with the subject where the checker can read it."""
-    words = ["wellposed", "check", str(path)]
-    if o.coefficient.endswith((".npy", ".npz")):
-        words += ["--problem", o.coefficient]
-    answer = None if clamped else answer or o.answer
-    if answer and answer.endswith((".npy", ".npz")):
-        words += ["--answer", answer]
-    return shlex.join(words)
+def keep(folder: Path, certificate: Any) -> str:
+    """Write a certificate with its subject beside it; the command that re-verifies it against that subject."""
+    from wellposed_check.elliptic.evidence import PROBLEM_ARRAYS
+
+    arrays = certificate.arrays
+    certificate.save(folder)
+    write_arrays(folder / "problem.npz", {name: arrays[name] for name in PROBLEM_ARRAYS if name in arrays})
+    write_arrays(folder / "answer.npz", {"potential": arrays["potential"]})
+    return shlex.join([program(), "check", str(folder), "--problem", str(folder / "problem.npz"), "--answer", str(folder / "answer.npz")])
+
+
+def write_arrays(path: Path, arrays: dict[str, Any]) -> None:
+    import numpy as np
+
+    from wellposed.certificate import write_whole
+
+    content = io.BytesIO()
+    np.savez(content, **arrays)
+    write_whole(path, content.getvalue())
 
 
 def refine_command(o: Certify) -> str:
-    words = ["wellposed", "refine", "darcy", "--coefficient", o.coefficient, "--source", o.source, "--answer", str(o.answer)]
+    words = [program(), "refine", "darcy", "--coefficient", o.coefficient, "--source", o.source, "--answer", str(o.answer)]
     for side in SIDES:
         kind = getattr(o, side) or o.boundary
         words += [f"--{side}", kind] if kind != "dirichlet" else []

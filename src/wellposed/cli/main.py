@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
 from importlib import import_module
+from pathlib import Path
 
 VERBS = {
     "demo": ("wellposed.cli.demo", "see it work, in under a minute, on a real field and a peer's network"),
@@ -18,8 +21,16 @@ SHARED = ("certify", "refine")  # verbs that share a module are told which of th
 def usage() -> str:
     rows = "\n".join(f"  {verb:<9}{text}" for verb, (_, text) in VERBS.items())
     return ("usage: wellposed VERB [options]\n\nLearned operators with a certificate you can check.\n\n"
-            f"{rows}\n\n`wellposed VERB --help` says more. Exit codes of certify and check: 0 holds, 1 fails, 3 undecided,\n"
+            f"{rows}\n\n`wellposed VERB --help` says more. Exit codes of certify, refine and check: 0 holds, 1 fails, 3 undecided,\n"
             "4 refused; 2: the call itself is wrong, and nothing was written.")
+
+
+def program() -> str:
+    """How this program is called from here: its name, if the shell finds it."""
+    beside = Path(sys.executable).with_name("wellposed")
+    if shutil.which("wellposed") or not beside.exists():
+        return "wellposed"
+    return os.path.relpath(beside) if len(os.path.relpath(beside)) < len(str(beside)) else str(beside)
 
 
 def main(arguments: list[str] | None = None) -> int:

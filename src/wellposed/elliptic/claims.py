@@ -20,13 +20,17 @@ AGREEMENT = 1e-9
 REQUIRABLE = ("energy_error", "compliance_width")
 
 
-def certify_darcy(problem: Darcy, answer: Array, tol: float | None = None, *, quantity: str = "energy_error",
+@torch.no_grad()
+def certify_darcy(problem: Darcy, answer: Array | tuple[Array, Array], tol: float | None = None, *, quantity: str = "energy_error",
                   stream: Array | None = None, goal: Array | None = None, arithmetic: str = "margin",
                   lower: str = "same", weights: bytes | str | None = None, seed: int | None = None) -> Certificate:
     """How far is this potential from the true solution?
 
+    For several samples, the energy error and the width are the largest of all, compliance and goal the mean.
+
     Args:
-        answer: anyone's potential, nodal values (samples, n + 1, n + 1) or on a mesh finer by a whole factor.
+        answer: anyone's potential, nodal values (samples, n + 1, n + 1) or on a mesh finer by a whole factor; or a pair of
+            that and a stream function.
         tol: what is required of `quantity`: "energy_error", |u - v|_a / |u|_a, or "compliance_width".
         stream: the stream function, if the model gives one; found by cycles otherwise.
         goal: q on each cell, to enclose int q u too.
@@ -44,10 +48,12 @@ def certify_darcy(problem: Darcy, answer: Array, tol: float | None = None, *, qu
                          f"of {', '.join(REQUIRABLE)}, lower of same, finer, none, arithmetic of margin, enclosed")
     if tol is not None and not 0 < tol < float("inf"):
         raise ValueError(f"certify: received tol={tol}, expected a positive number, or None to require nothing")
+    if isinstance(answer, tuple):
+        answer, stream = answer
     v = admissible(problem, answer)
     proved = bound(problem, answer, stream)
-    assert proved.evidence is not None
-    arrays = problem_arrays(problem) | pair_arrays(problem, v, proved.evidence)
+    assert proved.raw_stream is not None
+    arrays = problem_arrays(problem) | pair_arrays(problem, v, proved.raw_stream)
     if lower != "none":
         arrays["test"] = _test_function(problem, v, 2 if lower == "finer" else 1)
     requirements: dict[str, float | None] = {"elliptic.energy_error/1": None, "elliptic.compliance/1": None}

@@ -7,11 +7,12 @@ from typing import Any
 
 import torch
 
+from wellposed.elliptic.boundary import fit
 from wellposed.elliptic.evidence import array, checker_problem, pair_arrays
 from wellposed.elliptic.finite_elements import solve
 from wellposed.elliptic.flux import Stream
 from wellposed.elliptic.hypercircle import admissible, bound, find_stream
-from wellposed.elliptic.problem import Array, Darcy
+from wellposed.elliptic.problem import IMBALANCE, Array, Darcy
 from wellposed.numerics.q1 import Nodes
 from wellposed_check.elliptic.bounds import Pair
 from wellposed_check.elliptic.bounds import goal as proved_goal
@@ -41,9 +42,9 @@ def goal(problem: Darcy, weight: Array, potential: Array, stream: Array | None =
     Source: docs/theorems/hypercircle.md, "Goals".
     """
     v, proved = admissible(problem, potential), bound(problem, potential, stream)
-    assert proved.evidence is not None
+    assert proved.raw_stream is not None
     adjoint, z, dual = adjoint_pair(problem, weight, v.shape[-1] - 1)
-    arrays = pair_arrays(problem, v, proved.evidence) | pair_arrays(adjoint, z, dual, "adjoint_")
+    arrays = pair_arrays(problem, v, proved.raw_stream) | pair_arrays(adjoint, z, dual, "adjoint_")
     primal, other = (Pair(arrays[f"{p}potential"], arrays[f"{p}stream"], arrays.get(f"{p}drift")) for p in ("", "adjoint_"))
     ends = proved_goal(checker_problem(problem), array(adjoint.source), primal, other)
     return GoalBound(*(problem.give(torch.as_tensor(x, device=v.device)) for x in ends))
@@ -55,7 +56,11 @@ def adjoint_pair(problem: Darcy, weight: Array, n: int) -> tuple[Darcy, Nodes, S
             or problem.neumann_oscillation is not None:
         raise ValueError("goal: received a problem with Dirichlet values that are not zero, an inexact coefficient or oscillating "
                          "data; expected none of these: the goal formula needs both problems exactly")
-    adjoint = Darcy(problem.coefficient, problem.take(weight, "goal"), problem.boundary)
+    q = fit(weight, "goal", tuple(problem.source.shape), problem.coefficient)
+    if problem.balanced and (q.mean((1, 2)).abs() > IMBALANCE * q.abs().mean((1, 2))).any():
+        raise ValueError("goal: received weights whose mean is not zero, expected mean zero: without a Dirichlet side u is known up to "
+                         "a constant; subtract the mean of each sample")
+    adjoint = Darcy(problem.coefficient, q, problem.boundary)
     fine = adjoint.refined(n // problem.n)
     z = solve(fine, tol=1e-4)
     return adjoint, z, find_stream(fine, z)[0]

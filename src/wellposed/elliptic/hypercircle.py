@@ -38,6 +38,7 @@ class Bound:
         relative: (samples,) bound of |u - v|_a / |u|_a: eta / sqrt(compliance_lower) where Dirichlet values are zero.
         compliance_lower, compliance_upper: (samples,) enclosure of F(u) = |u|_a^2; with Dirichlet values that are not
             zero, of 2 F(u) - |u|_a^2.
+        norm_lower: (samples,) lower bound of |u|_a; 0 where none is known.
         cells: (samples, n, n) each cell's part of eta, so that eta^2 is the sum of squares.
         stream: (samples, n + 1, n + 1) the stream function of the flux, t = (-int_0^x f dx, 0) + (d_y psi, -d_x psi).
         cycles: how many cycles the stream function took, 0 if it was given.
@@ -47,14 +48,15 @@ class Bound:
     relative: Any
     compliance_lower: Any
     compliance_upper: Any
+    norm_lower: Any
     cells: Any = field(repr=False)
     stream: Any = field(repr=False)
     cycles: int = 0
-    evidence: Stream | None = field(default=None, repr=False, compare=False)
+    raw_stream: Stream | None = field(default=None, repr=False, compare=False)
 
 
 def bound(problem: Darcy, potential: Array, stream: Array | None = None) -> Bound:
-    """A guaranteed bound on the error of anyone's potential.
+    """A guaranteed bound on the error of anyone's potential; differentiable in the potential and the stream function.
 
     Args:
         potential: nodal values (samples, n + 1, n + 1), boundary included; or on a mesh finer by a whole factor.
@@ -78,7 +80,7 @@ def evaluate(problem: Darcy, v: Nodes, stream: Stream, cycles: int = 0) -> Bound
     """`bound` for a potential and a stream function known to be admissible, on the problem's own mesh."""
     parts = [_evaluate(problem[chunk], v[chunk], stream[chunk]) for chunk in problem.chunks(CACHE)]
     numbers = [problem.give(torch.cat(column)) for column in zip(*parts, strict=True)]
-    return Bound(*numbers, stream=problem.give(flux.unite(problem, stream)), cycles=cycles, evidence=stream)
+    return Bound(*numbers, stream=problem.give(flux.unite(problem, stream)), cycles=cycles, raw_stream=stream)
 
 
 def admissible(problem: Darcy, potential: Array) -> Nodes:
@@ -94,7 +96,7 @@ def admissible(problem: Darcy, potential: Array) -> Nodes:
         side = max(edges, key=lambda k: float(edges[k].max()))
         what = "does not repeat the opposite side" if problem.periodic else "is not the Dirichlet value"
         raise ValueError(f"potential: received a value on the {side} side that {what} (off by {float(edges[side].max()):.3g}); "
-                         "expected it exactly; write it with wellposed.elliptic.clamp(problem, potential)")
+                         "expected it exactly; write it with wellposed.elliptic.clamp(problem, potential), or --clamp")
     return v
 
 
@@ -110,17 +112,17 @@ def energy_cells(a: Cells, v: Nodes) -> Cells:
     return a * (x**2 + y**2 + twist**2 / 6)
 
 
-def find_stream(problem: Darcy, v: Nodes, start: Stream | None = None) -> tuple[Stream, int]:
+def find_stream(problem: Darcy, v: Nodes) -> tuple[Stream, int]:
     """A stream function for v by cycles, until another cycle would lower eta^2 by less than 2 percent; and how many."""
-    found = [_find_stream(problem[c], v[c], None if start is None else start[c]) for c in problem.chunks(CHUNK)]
+    found = [_find_stream(problem[c], v[c]) for c in problem.chunks(CHUNK)]
     drifts = [stream.drift for stream, _ in found if stream.drift is not None]
     psi = torch.cat([stream.psi for stream, _ in found])
     return Stream(psi, torch.cat(drifts) if drifts else None), max(cycles for _, cycles in found)
 
 
-def _find_stream(problem: Darcy, v: Nodes, start: Stream | None) -> tuple[Stream, int]:
+def _find_stream(problem: Darcy, v: Nodes) -> tuple[Stream, int]:
     t0 = flux.particular(problem)
-    iteration = StreamIteration(problem, t0, start)
+    iteration = StreamIteration(problem, t0)
     settled = Settling(problem)
     cycles = 0
     while cycles < MOST_CYCLES:
@@ -175,7 +177,7 @@ def _evaluate(problem: Darcy, v: Nodes, stream: Stream) -> tuple[Tensor, ...]:
     upper = 2 * (work + slack) - energy * (1 - r) / SAFE + eta**2 * SAFE
     size = lower.clamp_min(0).sqrt() if problem.dirichlet is None else (energy * (1 - r)).sqrt() - eta
     relative = torch.where(size > 0, eta / size.clamp_min(1e-300), torch.inf) * SAFE
-    return eta, relative, lower, upper, roots
+    return eta, relative, lower, upper, size.clamp_min(0) / SAFE, roots
 
 
 def _rounding(problem: Darcy, energy: Tensor, stream: Stream) -> Float[Tensor, " samples"]:

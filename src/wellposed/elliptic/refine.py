@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -28,7 +29,7 @@ FLOOR_FACTOR = 1.1
 
 QUANTITIES: dict[str, Callable[[Bound], Any]] = {
     "energy_error": lambda b: b.relative,
-    "compliance_width": lambda b: (b.compliance_upper - b.compliance_lower) / b.compliance_lower.clip(1e-300),
+    "compliance_width": lambda b: (b.compliance_upper - b.compliance_lower) / (b.norm_lower**2).clip(1e-300),
 }
 
 
@@ -77,7 +78,7 @@ class Refinement:
     needed: int | None
     history: list[Cycle] = field(repr=False)
 
-    @property
+    @cached_property
     def certificate(self) -> Certificate:
         """The certificate of the refined answer."""
         return certify_darcy(self.problem, self.answer, tol=self.tol, quantity=self.quantity, stream=self.bound.stream)
@@ -90,12 +91,13 @@ class Refinement:
     def sample(self, k: int) -> Refinement:
         """The same for one sample; `status`, `message` and `history` stay those of the batch."""
         one = slice(k, k + 1)
-        numbers = {f.name: getattr(self.bound, f.name)[one] for f in fields(Bound) if f.name not in ("cycles", "evidence")}
-        return replace(self, answer=self.answer[one], bound=replace(self.bound, **numbers, evidence=None),
+        numbers = {f.name: getattr(self.bound, f.name)[one] for f in fields(Bound) if f.name not in ("cycles", "raw_stream")}
+        return replace(self, answer=self.answer[one], bound=replace(self.bound, **numbers, raw_stream=None),
                        problem=self.problem[one], reached=self.reached[one], cycles=self.cycles[one], value=self.value[one],
                        floor=self.floor[one])
 
 
+@torch.no_grad()
 def refine_darcy(problem: Darcy, answer: Array | tuple[Array, Array] | None = None, tol: float | None = None, *,
                  quantity: str = "energy_error", mesh: str = "fixed", memory: int = MEMORY,
                  stream: Array | None = None) -> Refinement:
@@ -115,6 +117,8 @@ def refine_darcy(problem: Darcy, answer: Array | tuple[Array, Array] | None = No
     if quantity not in QUANTITIES or mesh not in ("fixed", "auto") or (tol is not None and not 0 < tol < math.inf):
         raise ValueError(f"refine: received quantity={quantity!r}, mesh={mesh!r}, tol={tol}; expected a quantity of "
                          f"{', '.join(QUANTITIES)}, mesh 'fixed' or 'auto', and a positive tol or None")
+    if mesh == "auto" and tol is None:
+        raise ValueError("refine: received mesh='auto' without tol, expected a tol to reach; mesh='fixed' goes to the mesh's floor")
     if isinstance(answer, tuple):
         answer, stream = answer
     v = _start(problem, answer)
@@ -243,4 +247,4 @@ class _Run:
         if status == "cycles":
             return f"{proved}{tail}; {MOST_CYCLES} cycles did not reach tol = {self.tol} and the floor is not known yet"
         return (f"{proved}{tail}; about {floor:.3g} is the least that this mesh can prove (extrapolated); tol = {self.tol:g} "
-                f"should need {needed} x {needed} cells: refine(problem, answer, tol, mesh='auto') goes there")
+                f"should need {needed} x {needed} cells: mesh='auto' (--mesh auto) goes there")

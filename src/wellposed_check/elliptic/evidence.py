@@ -54,15 +54,15 @@ def read_problem(evidence: Evidence) -> Problem:
             off[line] &= sides[k] != "dirichlet"
         demand((problem.dirichlet[:, off] == 0.0).all(), "values off the Dirichlet sides")
     if problem.balanced:
-        size = _means(np.abs(problem.source))
+        size = means(np.abs(problem.source))
         demand("dirichlet" not in given and not (problem.periodic and "neumann" in given), "data for sides that are not there")
         g = problem.neumann if problem.neumann is not None else np.zeros((s, 4, 1))
-        mean = _means(problem.source) + 4.0 * _means(g)
-        demand((np.abs(mean) <= IMBALANCE * (size + 4.0 * _means(np.abs(g)))).all(), "the data do not balance")
+        mean = means(problem.source) + 4.0 * means(g)
+        demand((np.abs(mean) <= IMBALANCE * (size + 4.0 * means(np.abs(g)))).all(), "the data do not balance")
     return problem
 
 
-def _means(x: Array) -> Array:
+def means(x: Array) -> Array:
     return Floats.total(x) / (x.shape[1] * x.shape[2])
 
 

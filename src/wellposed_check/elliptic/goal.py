@@ -8,7 +8,7 @@ import numpy as np
 
 from wellposed_check.arithmetic import Floats
 from wellposed_check.elliptic import bounds
-from wellposed_check.elliptic.evidence import IMBALANCE, assumptions, demand, read_pair, read_problem, style, witness
+from wellposed_check.elliptic.evidence import IMBALANCE, assumptions, demand, means, read_pair, read_problem, style, witness
 from wellposed_check.statement import Evidence, Statement
 
 
@@ -16,7 +16,7 @@ def state(evidence: Evidence, arithmetic: str) -> Statement:
     problem, weight = read_problem(evidence), evidence.arrays["goal_weight"]
     demand(weight.shape == problem.source.shape, f"goal_weight has the shape {weight.shape}")
     if problem.balanced:
-        demand((np.abs(weight.mean((1, 2))) <= IMBALANCE * np.abs(weight).mean((1, 2))).all(),
+        demand((np.abs(means(weight)) <= IMBALANCE * means(np.abs(weight))).all(),
                "goal_weight does not have mean zero, and without a Dirichlet side u is known up to a constant only")
     primal = read_pair(evidence, problem)
     adjoint = read_pair(evidence, replace(problem, source=weight, neumann=None),

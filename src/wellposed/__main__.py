@@ -1,0 +1,7 @@
+"""``python -m wellposed``."""
+
+import sys
+
+from wellposed.cli.main import main
+
+sys.exit(main())
