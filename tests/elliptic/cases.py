@@ -6,8 +6,13 @@ from typing import Any
 
 import numpy as np
 
+import wellposed
 from wellposed.elliptic import Darcy, clamp
 from wellposed.elliptic.fields import FIELDS
+from wellposed_check import Evidence
+from wellposed_check.elliptic.bounds import Pair
+from wellposed_check.elliptic.darcy import Problem
+from wellposed_check.elliptic.evidence import read_pair, read_problem
 
 SIDES = ("bottom", "right", "top", "left")
 BOUNDARIES: dict[str, Any] = {
@@ -59,3 +64,10 @@ def disturbed(problem: Darcy, rng: np.random.Generator, size: float, factor: int
     u = problem.refined(factor).solve()
     noise = rng.standard_normal(u.shape) * np.abs(u).max((1, 2), keepdims=True)
     return clamp(problem, u + size * noise)
+
+
+def evidence(problem: Darcy, v: np.ndarray, stream: np.ndarray | None = None) -> tuple[Problem, Pair]:
+    """The problem and a pair for it as the checker reads them from a certificate."""
+    certificate = wellposed.certify(problem, v, stream=stream, lower="none")
+    read = Evidence(certificate.document["subject"]["problem"]["parameters"], certificate.arrays)
+    return (own := read_problem(read)), read_pair(read, own)

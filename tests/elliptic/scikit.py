@@ -52,8 +52,8 @@ class Scikit:
         return self.field(solve(*condense(k, self.load_vector(), x=start, D=where)))
 
     def energy(self, v: np.ndarray) -> float:
-        form = Functional(lambda w: w["a"] * dot(grad(w["v"]), grad(w["v"])))
-        return float(form.assemble(self.basis, a=self.d.a[self.cell], v=self.basis.interpolate(self.dofs(v))))
+        form = Functional(lambda w: w["a"] * dot(grad(w["u"]), grad(w["u"])))
+        return float(form.assemble(self.basis, a=self.d.a[self.cell], u=self.basis.interpolate(self.dofs(v))))
 
     def load(self, v: np.ndarray) -> float:
         return float(self.load_vector() @ self.dofs(v))
@@ -71,8 +71,8 @@ class Scikit:
 
     def eta2_cells(self, v: np.ndarray, stream: np.ndarray) -> np.ndarray:
         p, q = self._flux(stream)
-        form = Functional(lambda w: ((w["a"] * grad(w["v"])[0] - w["p"]) ** 2 + (w["a"] * grad(w["v"])[1] - w["q"]) ** 2) / w["a"])
-        parts = form.elemental(self.basis, a=self.d.a[self.cell], p=p, q=q, v=self.basis.interpolate(self.dofs(v)))
+        form = Functional(lambda w: ((w["a"] * grad(w["u"])[0] - w["p"]) ** 2 + (w["a"] * grad(w["u"])[1] - w["q"]) ** 2) / w["a"])
+        parts = form.elemental(self.basis, a=self.d.a[self.cell], p=p, q=q, u=self.basis.interpolate(self.dofs(v)))
         out = np.empty((self.d.n, self.d.n))
         out[self.cell[0][:, 0], self.cell[1][:, 0]] = parts
         return out

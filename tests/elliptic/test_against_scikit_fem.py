@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from cases import BOUNDARIES, disturbed, draw
+from cases import BOUNDARIES, disturbed, draw, evidence
 from referees import Data, Gauss, prolong
 from scikit import Scikit
 
 from wellposed.elliptic import Darcy, bound
-from wellposed.elliptic.evidence import checker_problem, pair_arrays
-from wellposed.elliptic.hypercircle import admissible
 from wellposed_check.arithmetic import Floats
-from wellposed_check.elliptic.bounds import Evaluation, Pair
+from wellposed_check.elliptic.bounds import Evaluation
 
 EVERYWHERE = pytest.mark.parametrize("boundary", BOUNDARIES)
 VALUES = pytest.mark.parametrize("dirichlet", [False, True], ids=["zero", "values"])
@@ -42,16 +40,14 @@ def test_integrals_of_the_checker(boundary: str, dirichlet: bool, factor: int):
     """eta^2, |v|_a^2, F(v), |t|_*^2: closed forms against quadrature, to 1e-12."""
     problem, rng = case(boundary, dirichlet)
     v = disturbed(problem, rng, 0.1, factor)
-    b = bound(problem, v)
-    assert b.evidence is not None
-    arrays = pair_arrays(problem, admissible(problem, v), b.evidence)
-    e = Evaluation(checker_problem(problem), Pair(arrays["potential"], arrays["stream"], arrays.get("drift")), Floats)
+    stream = bound(problem, v).stream
+    e = Evaluation(*evidence(problem, v, stream), Floats)
     referee = Scikit(Data.of(problem, factor=factor))
-    eta2 = referee.eta2_cells(v[0], b.stream[0])
+    eta2 = referee.eta2_cells(v[0], stream[0])
     assert Floats.total(e.h.difference_cells(e.v, e.t))[0] == pytest.approx(eta2.sum(), rel=REL)
     assert e.energy[0] == pytest.approx(referee.energy(v[0]), rel=REL)
     assert e.h.load(e.v, e.h.f, e.h.g)[0] == pytest.approx(referee.load(v[0]), rel=REL, abs=REL * referee.energy(v[0]))
-    assert e.h.flux_product(e.t, e.t)[0] == pytest.approx(referee.flux_energy(b.stream[0]), rel=REL)
+    assert e.h.flux_product(e.t, e.t)[0] == pytest.approx(referee.flux_energy(stream[0]), rel=REL)
 
 
 @EVERYWHERE

@@ -82,8 +82,7 @@ def test_scalar_source_is_broadcast(tmp_path: Path):
 
 @pytest.mark.parametrize("change", [lambda x: x * (1 + 2**-52), lambda x: x.transpose(0, 2, 1), lambda x: -x, lambda x: x[:, :-1],
                                     lambda x: np.concatenate([x, x]), lambda x: x.astype("f4"), lambda x: np.full_like(x, np.nan),
-                                    lambda x: np.full(x.shape, "text"), pytest.param(lambda _: np.array("text"), marks=pytest.mark.xfail(
-                                        strict=True, raises=IndexError, reason="subject.compare slices an array of no axes: [:0]"))],
+                                    lambda x: np.full(x.shape, "text"), lambda _: np.array("text")],
                          ids=["last place", "transposed", "sign", "cropped", "two samples", "rounded", "NaN", "texts", "one text"])
 @pytest.mark.parametrize("name", ["coefficient", "source", "neumann", "potential"])
 def test_another_field_is_refused(folder: Path, good: Certificate, name: str, change):

@@ -115,6 +115,11 @@ class Darcy:
         """f, and where the data must balance, f less what rounding left of their mean."""
         return self.source - self._imbalance()[:, None, None] if self.balanced else self.source
 
+    @property
+    def movable(self) -> bool:
+        """Whether it can be stated on a finer mesh: oscillation terms tie it to its own."""
+        return self.source_oscillation is None and self.neumann_oscillation is None
+
     def __len__(self) -> int:
         return len(self.coefficient)
 
@@ -147,7 +152,7 @@ class Darcy:
         """
         if factor == 1:
             return self
-        if self.source_oscillation is not None or self.neumann_oscillation is not None:
+        if not self.movable:
             raise ValueError("data with oscillation terms cannot be moved to a finer mesh: the terms belong to this one; "
                              "state the data and their oscillation on the finer mesh and build the problem there")
         cells = [x.repeat_interleave(factor, 1).repeat_interleave(factor, 2) for x in (self.coefficient, self.source)]

@@ -1,48 +1,22 @@
-"""How an answer gets better: cycles on potential and stream function together, on this mesh or on finer ones."""
+"""How an answer gets better: until its bound meets a tolerance, or its mesh, or memory, can give no more."""
 
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from wellposed.certificate import Certificate
-from wellposed.elliptic import flux
 from wellposed.elliptic.claims import certify_darcy
-from wellposed.elliptic.finite_elements import StreamIteration, potential_iteration
-from wellposed.elliptic.flux import Stream
-from wellposed.elliptic.hypercircle import Bound, Settling, admissible, evaluate, find_stream
-from wellposed.elliptic.problem import Array, Darcy, boundary_values, fit_potential
+from wellposed.elliptic.descent import FLOOR_FACTOR, QUANTITIES, Cycle, Descent
+from wellposed.elliptic.hypercircle import Bound, admissible
+from wellposed.elliptic.problem import Array, Darcy, boundary_values
 from wellposed.numerics.q1 import Nodes, interpolate
 
 MEMORY = 2 * 2**30
-NUMBERS_PER_NODE = 120  # float64 arrays that cycles on one mesh hold at once, coarser meshes included
-MOST_CYCLES = 200
-SETTLED = 0.01  # a mesh's floor is known when cycles would lower eta^2 by less than this share
-FLOOR_FACTOR = 1.1
-
-QUANTITIES: dict[str, Callable[[Bound], Any]] = {
-    "energy_error": lambda b: b.relative,
-    "compliance_width": lambda b: (b.compliance_upper - b.compliance_lower) / (b.norm_lower**2).clip(1e-300),
-}
-
-
-@dataclass(frozen=True)
-class Cycle:
-    """The bounds of all samples (samples,) after `cycle` cycles on n x n cells."""
-
-    n: int
-    cycle: int
-    relative: Any
-    compliance_lower: Any
-    compliance_upper: Any
-    seconds: float
 
 
 @dataclass(frozen=True)
@@ -56,11 +30,10 @@ class Refinement:
         status: "reached"; "floor" (this mesh can do no better), "memory" (the next mesh does not fit), "cycles".
         reached: (samples,) which samples meet the tolerance.
         cycles: (samples,) after how many cycles on all meshes.
-        message: what happened and what to do next.
         value: (samples,) what is proved of `quantity`.
         tol: the tolerance.
         floor: (samples,) the smallest value that the last mesh can prove, extrapolated.
-        needed: cells per axis that should reach `tol`, extrapolated, where this mesh does not.
+        memory: bytes that finer meshes might use.
         history: the bounds after each cycle.
     """
 
@@ -70,12 +43,11 @@ class Refinement:
     status: str
     reached: Any
     cycles: Any
-    message: str
     quantity: str
     value: Any
     tol: float | None
     floor: Any
-    needed: int | None
+    memory: int
     history: list[Cycle] = field(repr=False)
 
     @cached_property
@@ -88,11 +60,61 @@ class Refinement:
         """Answer and stream function, as a further `refine` takes them."""
         return self.answer, self.bound.stream
 
+    @property
+    def n(self) -> int:
+        """Cells per axis of the last mesh."""
+        return self.answer.shape[-1] - 1
+
+    @cached_property
+    def needed(self) -> int | None:
+        """Cells per axis that should reach `tol` where this mesh does not, from the rate at which the floor of the worst
+        sample falls on the next mesh; None where `tol` is met, or nothing can be extrapolated."""
+        if self.tol is None or bool(self.reached.all()):
+            return None
+        floor = torch.as_tensor(self.floor)
+        worst = int((floor / self.tol).argmax())
+        ratio = float(floor[worst]) / self.tol
+        if not math.isfinite(ratio):
+            return None
+        rate = self._rate(worst, float(floor[worst]))
+        return self.n * 2 ** max(1, math.ceil(math.log2(ratio) / rate - 1e-9))
+
+    @torch.no_grad()
+    def _rate(self, sample: int, floor: float) -> float:
+        most = 2.0 if self.quantity == "compliance_width" else 1.0
+        start = interpolate(self.problem.take(self.answer[sample : sample + 1], "answer"), 2)
+        run = Descent(self.problem[sample], start, None, None, self.quantity) if self.problem.movable else None
+        if run is None or run.fits(1) > self.memory:
+            return most
+        run.descend()
+        return min(max(math.log2(floor / float(run.floor[0])), 0.1), most)
+
+    @cached_property
+    def message(self) -> str:
+        """What happened and what to do next."""
+        n, name, tol = self.n, self.quantity.replace("_", " "), self.tol
+        worst, floor, count = float(self.value.max()), float(self.floor.max()), len(self.problem)
+        proved = f"{name} at most {worst:.3g} proved on {n} x {n} cells after {int(self.cycles.max())} cycles"
+        if self.status == "reached":
+            return proved + ("" if tol is not None else f", within {FLOOR_FACTOR} of this mesh's floor {floor:.3g}")
+        if count > 1:
+            proved += f" ({int(self.reached.sum())} of {count} samples reached tol = {tol})"
+        if self.status == "cycles":
+            return f"{proved}; the iteration did not settle, so what this mesh can reach is not known: {tol} was asked"
+        grid = f"about {self.needed} x {self.needed} cells" if self.needed else "a mesh that cannot be extrapolated from here"
+        if self.status == "memory":
+            return (f"{proved}; tol = {tol:g} should need {grid}, and {2 * n} x {2 * n} would take more than the "
+                    f"{self.memory / 2**20:.0f} MiB allowed: raise memory")
+        onward = "mesh='auto' (--mesh auto) goes there" if self.problem.movable else "state the data there"
+        return (f"{proved}; about {floor:.3g} is the least that this mesh can prove (extrapolated); tol = {tol:g} should need "
+                f"{grid}: {onward}")
+
     def sample(self, k: int) -> Refinement:
-        """The same for one sample; `status`, `message` and `history` stay those of the batch."""
+        """The same for one sample; `history` stays that of the batch."""
         one = slice(k, k + 1)
         numbers = {f.name: getattr(self.bound, f.name)[one] for f in fields(Bound) if f.name not in ("cycles", "raw_stream")}
-        return replace(self, answer=self.answer[one], bound=replace(self.bound, **numbers, raw_stream=None),
+        status = "reached" if bool(self.reached[k]) else self.status
+        return replace(self, status=status, answer=self.answer[one], bound=replace(self.bound, **numbers, raw_stream=None),
                        problem=self.problem[one], reached=self.reached[one], cycles=self.cycles[one], value=self.value[one],
                        floor=self.floor[one])
 
@@ -122,14 +144,17 @@ def refine_darcy(problem: Darcy, answer: Array | tuple[Array, Array] | None = No
     if isinstance(answer, tuple):
         answer, stream = answer
     v = _start(problem, answer)
-    run = _Run(problem, v, stream, tol, quantity)
+    run = Descent(problem, v, stream, tol, quantity)
     while True:
-        onward = mesh == "auto" and tol is not None and run.movable and run.fits(2) <= memory
+        onward = mesh == "auto" and tol is not None and problem.movable and run.fits(2) <= memory
         run.descend(hurry=onward)
         if run.reached.all() or not onward:
             break
         run.halve()
-    return run.result(mesh, memory)
+    status = "reached" if run.reached.all() else "memory" if mesh == "auto" and problem.movable else "floor" if run.settled else "cycles"
+    give = problem.give
+    return Refinement(give(run.v), run.bound, problem, status, give(run.reached), give(run.cycles), quantity, give(run.value), tol,
+                      give(run.floor), memory, run.history)
 
 
 def _start(problem: Darcy, answer: Array | None) -> Nodes:
@@ -137,114 +162,3 @@ def _start(problem: Darcy, answer: Array | None) -> Nodes:
         return admissible(problem, answer)
     a = problem.coefficient
     return boundary_values(problem, a.new_zeros(len(a), problem.n + 1, problem.n + 1))
-
-
-class _Run:
-    """One refinement in progress: the mesh, the iterates and the record."""
-
-    def __init__(self, problem: Darcy, v: Nodes, stream: Array | None, tol: float | None, quantity: str) -> None:
-        self.asked, self.tol, self.quantity = problem, tol, quantity
-        self.problem = problem.refined((v.shape[-1] - 1) // problem.n)
-        self.v, self.began = v, time.perf_counter()
-        if stream is None:
-            self.stream, _ = find_stream(self.problem, v)
-        else:
-            self.stream = flux.separate(self.problem, fit_potential(self.problem, stream, "stream"))
-        self.history: list[Cycle] = []
-        self.cycles, self.reached = torch.zeros(len(problem), dtype=torch.long), torch.zeros(len(problem), dtype=torch.bool)
-        self.total, self.settled = 0, False
-        self._record()
-
-    def descend(self, hurry: bool = False) -> None:
-        """Cycles on this mesh until all samples are done or settled; in a hurry, until two more would not do it."""
-        if self.tol is not None and self.reached.all():
-            self.floor = self.value
-            return
-        potential = potential_iteration(self.problem, self.v)
-        stream = StreamIteration(self.problem, flux.particular(self.problem), self.stream)
-        left = [Settling(self.problem), Settling(self.problem)]
-        for count in range(1, MOST_CYCLES + 1):
-            falls = [potential.step(), stream.step()]
-            rest = left[0].remaining(falls[0], potential.product) + left[1].remaining(falls[1], stream.product)
-            self._advance(potential.x, stream.stream)
-            eta2 = torch.as_tensor(self.bound.eta, device=rest.device) ** 2
-            self.floor = self._shrink((rest / eta2).clamp(0, 1).cpu())
-            if self.tol is None:
-                self.reached = self.reached | (self.value <= FLOOR_FACTOR * self.floor)
-            self.settled = bool((rest <= SETTLED * eta2).cpu()[~self.reached].all())
-            slow = self._shrink((2 * (falls[0] + falls[1]) / eta2).clamp(0, 1).cpu()) > (self.tol or math.inf)
-            if self.reached.all() or (self.settled and self.tol is not None) or (hurry and count > 1 and slow[~self.reached].all()):
-                break
-
-    def _advance(self, v: Nodes, stream: Stream) -> None:
-        """Take the next iterate for the samples that are not done; the others keep what met the tolerance."""
-        going = ~self.reached.to(v.device)
-        self.total += 1
-        self.cycles[~self.reached] = self.total
-        self.v = torch.where(going[:, None, None], v, self.v)
-        drift = stream.drift
-        if drift is not None and self.stream.drift is not None:
-            drift = torch.where(going[:, None], drift, self.stream.drift)
-        self.stream = Stream(torch.where(going[:, None, None], stream.psi, self.stream.psi), drift)
-        self._record()
-
-    def _shrink(self, share: Tensor) -> Tensor:
-        """The value that remains once eta^2 has lost `share` of itself."""
-        return self.value * ((1 - share) if self.quantity == "compliance_width" else (1 - share).sqrt())
-
-    def _record(self) -> None:
-        self.bound = evaluate(self.problem, self.v, self.stream)
-        self.value = torch.as_tensor(QUANTITIES[self.quantity](self.bound)).cpu()
-        if self.tol is not None:
-            self.reached = self.value <= self.tol
-        b = self.bound
-        self.history.append(Cycle(self.problem.n, self.total, b.relative, b.compliance_lower, b.compliance_upper,
-                                  time.perf_counter() - self.began))
-
-    def fits(self, factor: int) -> int:
-        """Bytes that cycles on a mesh `factor` times finer would take."""
-        return len(self.asked) * (factor * self.problem.n + 1) ** 2 * 8 * NUMBERS_PER_NODE
-
-    def halve(self) -> None:
-        """To a mesh twice as fine; the bound is the same there."""
-        self.problem, self.v, self.stream = self.problem.refined(2), interpolate(self.v, 2), self.stream.refined(2)
-
-    def result(self, mesh: str, memory: int) -> Refinement:
-        give = self.problem.give
-        needed = None if self.tol is None or self.reached.all() else self._needed(memory)
-        status = "reached" if self.reached.all() else "memory" if mesh == "auto" and self.movable else "floor" if self.settled else "cycles"
-        return Refinement(
-            give(self.v), self.bound, self.asked, status, give(self.reached), give(self.cycles),
-            self._message(status, needed, memory), self.quantity, give(self.value), self.tol, give(self.floor), needed, self.history)
-
-    def _needed(self, memory: int) -> int:
-        """The mesh that should reach `tol`, from the rate at which the worst sample's floor falls on the next mesh."""
-        assert self.tol is not None
-        worst = int((self.floor / self.tol).argmax())
-        order = 2.0 if self.quantity == "compliance_width" else 1.0
-        if self.fits(2) <= memory * len(self.asked) and self.movable:
-            one = _Run(self.problem[worst].refined(2), interpolate(self.v[worst : worst + 1], 2), None, None, self.quantity)
-            one.descend()
-            order = min(max(math.log2(float(self.floor[worst]) / float(one.floor[0])), 0.1), order)
-        halvings = math.ceil(math.log2(float(self.floor[worst]) / self.tol) / order - 1e-9)
-        return self.problem.n * 2 ** max(1, halvings)
-
-    @property
-    def movable(self) -> bool:
-        """Oscillation terms tie a problem to its mesh."""
-        return self.problem.source_oscillation is None and self.problem.neumann_oscillation is None
-
-    def _message(self, status: str, needed: int | None, memory: int) -> str:
-        n, name = self.problem.n, self.quantity.replace("_", " ")
-        worst, floor = float(self.value.max()), float(self.floor.max())
-        tail = "" if len(self.asked) == 1 else f" ({int(self.reached.sum())} of {len(self.asked)} samples reached it)"
-        proved = f"{name} at most {worst:.3g} proved on {n} x {n} cells after {self.total} cycles"
-        if status == "reached":
-            return proved + ("" if self.tol is not None else f", within {FLOOR_FACTOR} of this mesh's floor {floor:.3g}")
-        if status == "memory":
-            return (f"{proved}{tail}; tol = {self.tol:g} should need about {needed} x {needed} cells, and "
-                    f"{2 * n} x {2 * n} already take {self.fits(2) / 2**20:.0f} MiB of the {memory / 2**20:.0f} allowed: raise memory")
-        if status == "cycles":
-            return f"{proved}{tail}; {MOST_CYCLES} cycles did not reach tol = {self.tol} and the floor is not known yet"
-        return (f"{proved}{tail}; about {floor:.3g} is the least that this mesh can prove (extrapolated); tol = {self.tol:g} "
-                f"should need {needed} x {needed} cells: mesh='auto' (--mesh auto) goes there")
