@@ -210,14 +210,19 @@ class Truth:
 
 
 def truth(problem: Darcy, v: np.ndarray, sample: int = 0, factor: int = 8) -> Truth:
-    """Two-sided reference for |u - v|_a and for J = 2 F(u) - |u|_a^2, from a mesh `factor` times finer than the problem's.
+    """`reference` for one sample of a problem whose data are constant on each cell, on a mesh `factor` times finer."""
+    return reference(Data.of(problem, sample, factor), v[sample])
+
+
+def reference(data: Data, v: np.ndarray) -> Truth:
+    """Two-sided reference for |u - v|_a and for J = 2 F(u) - |u|_a^2, on the mesh of the data.
 
     With the Galerkin solution U and the best flux t there, 2 F(U) - |U|^2 <= J <= 2 F(U) - |U|^2 + |a grad U - t|_*^2,
     and |u - v|^2 = |U - v|^2 + (J - 2 F(U) + |U|^2).
     """
-    fine = Gauss(Data.of(problem, sample, factor))
+    fine = Gauss(data)
     u, t = fine.solve(), fine.best_flux()
-    w = prolong(v[sample], fine.n // (v.shape[-1] - 1))
+    w = prolong(v, fine.n // (len(v) - 1))
     low = 2 * fine.load(u) - fine.energy(u)
     high = low + fine.eta2(u, t)
     distance = fine.energy(u - w)

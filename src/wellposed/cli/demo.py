@@ -110,7 +110,7 @@ def _refine(console: Console, problem: Any, answer: Any) -> tuple[dict[str, Any]
 
 def _guard(console: Console, relief: Any) -> list[Any]:
     from wellposed.guarded import guard
-    from wellposed.report.darcy import GuardRow
+    from wellposed.report.earned import GuardRow, judgement
 
     console.print(f"\n[bold]4[/] guarding {len(relief.problem)} predictions at {TOL:.0%} in energy, beside the two starts that need no "
                   "network (inference time of the network not counted)", soft_wrap=True)
@@ -125,9 +125,7 @@ def _guard(console: Console, relief: Any) -> list[Any]:
         table.add_row(name, *(str(guarded.counts[k]) for k in guarded.counts), f"{row.rate:.0f}", f"{row.cycles:.1f}")
         rows.append(row)
     console.print(table)
-    best = max(rows, key=lambda row: row.rate)
-    console.print(f"  fastest: {best.start}; the network saves {rows[1].cycles - rows[0].cycles:+.1f} cycles against zero and gives "
-                  f"{rows[0].rate / rows[1].rate:.2f} times its answers per second", soft_wrap=True)
+    console.print(f"  {judgement(rows)}", soft_wrap=True)
     return rows
 
 
