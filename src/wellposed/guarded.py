@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -79,7 +80,7 @@ class Guard:
         if self.model is None:
             batch.refine(None, np.arange(len(problem)))
         else:
-            pick, usable = admit(problem, self.model(problem))
+            pick, usable = admit(problem, self.model(copy.deepcopy(problem)))  # a model may write into its input
             where = np.flatnonzero(usable)
             if len(where):
                 batch.refine(pick(where), where)

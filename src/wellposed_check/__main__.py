@@ -22,7 +22,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     try:
         report = check(options.certificate, options.problem, options.answer)
-    except (FileNotFoundError, ValueError) as error:
+    except (OSError, ValueError) as error:
         print(f"wellposed check: {error}", file=sys.stderr)
         return 2
     try:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 
-class Refused(Exception):
+class Refused(ValueError):
     """The certificate is forged, damaged or not what it says. This is not the same as one that honestly fails."""
 
 
@@ -28,6 +28,8 @@ def loads(text: str) -> Any:
         document = json.loads(text, parse_constant=no_constant)
         if dumps(document) != text:
             raise Refused("the certificate is not in canonical form: it was edited after it was written")
+    except Refused:
+        raise
     except (ValueError, RecursionError) as error:
         raise Refused(f"the certificate is not JSON: {error}") from None
     return document

@@ -76,8 +76,8 @@ def assemble(kind: str, evidence: Evidence, requirements: Mapping[str, float | N
     statements = {i: state(i, evidence, arithmetic) for i in sorted(requirements)}
     claims = [s.document(requirements[i], digests) for i, s in statements.items()]
     answer = {"arrays": {name: digests[name] for name in SUBJECTS[kind]}}
-    names = _problem_arrays(kind, evidence)
-    problem = {"type": kind, "parameters": dict(evidence.parameters), "arrays": {k: digests[k] for k in names}}
+    arrays = {name: digests[name] for name in _room(kind) if name in digests}
+    problem = {"type": kind, "parameters": dict(evidence.parameters), "arrays": arrays}
     document = {
         "format": FORMAT, "claims": claims, "provenance": dict(provenance),
         "subject": {"problem": problem, "answer": answer, **subject_digests(problem, answer)},
@@ -89,9 +89,9 @@ def assemble(kind: str, evidence: Evidence, requirements: Mapping[str, float | N
     return {**document, "sha256": digest_text(dumps(document))}
 
 
-def _problem_arrays(kind: str, evidence: Evidence) -> list[str]:
-    room = importlib.import_module(f"wellposed_check.{kind.split('.')[0]}.evidence")
-    return [name for name in room.PROBLEM_ARRAYS if name in evidence.arrays]
+def _room(kind: str) -> tuple[str, ...]:
+    """The names that arrays of such a problem can have."""
+    return importlib.import_module(f"wellposed_check.{kind.split('.')[0]}.evidence").PROBLEM_ARRAYS
 
 
 def verify(document: Any, witness: bytes) -> tuple[list[dict[str, Any]], Evidence]:
@@ -119,7 +119,9 @@ def verify(document: Any, witness: bytes) -> tuple[list[dict[str, Any]], Evidenc
             raise Refused("the certificate has no claims, repeats one, mixes arithmetics or names an unknown problem")
         with np.errstate(all="ignore"):
             own = assemble(problem["type"], evidence, requirements, styles.pop(), document["provenance"], witness)
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError, ArithmeticError) as error:
+    except Refused:
+        raise
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, ArithmeticError, RecursionError, MemoryError) as error:
         raise Refused(f"the certificate does not have the form of one: {error!r}") from None
     if dumps(own) != dumps(document):
         raise Refused(f"the certificate says otherwise than its witness: {_first_difference(own, document)}")
@@ -158,10 +160,10 @@ def check(certificate: str | Path, problem: str | Path | None = None, answer: st
     text = _read(path)
     try:
         document, name = _open(text)
-        if not (path.parent / name).is_file():
+        if not (path.parent / name).is_file() or (path.parent / name).is_symlink():
             raise Refused(f"the witness file {name!r} does not lie beside {path.name}")
         claims, evidence = verify(document, (path.parent / name).read_bytes())
-        presented = compare(document["subject"], evidence.arrays, problem, answer)
+        presented = compare(document["subject"], evidence.arrays, problem, answer, _room(document["subject"]["problem"]["type"]))
     except Refused as refusal:
         return Report("refused", f"refused: {refusal}")
     return Report(verdict(claims), f"{document['headline']}; {presented}", claims, presented)
@@ -173,6 +175,8 @@ def _open(text: bytes) -> tuple[Any, str]:
         name = document["witness"]["file"]
         if re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*", name):
             return document, name
+    except Refused:
+        raise
     except (UnicodeDecodeError, KeyError, TypeError):
         pass
     raise Refused("the file is not a certificate, or does not name its witness")

@@ -12,6 +12,7 @@ from torch import Tensor
 from wellposed.numerics.space import SIDES, NodalSpace
 
 KINDS = ("dirichlet", "neumann", "periodic")
+LARGEST = 2.0**500  # beyond, squares overflow
 
 
 def parse_boundary(boundary: str | Mapping[str, str]) -> tuple[str, str, str, str]:
@@ -30,23 +31,23 @@ def parse_boundary(boundary: str | Mapping[str, str]) -> tuple[str, str, str, st
     return sides  # type: ignore[return-value]
 
 
-def to_tensor(x: Any, name: str) -> Tensor:
-    """Real, finite float64 numbers.
+def to_tensor(x: Any, name: str, finite: bool = True) -> Tensor:
+    """A float64 copy of real numbers, finite and below 2^500 unless `finite` is False.
 
     Raises:
         ValueError: anything else.
     """
-    try:
-        t = torch.as_tensor(x if isinstance(x, Tensor) else np.asarray(x))
-        if t.is_complex() or t.dtype == torch.bool:
-            raise TypeError(f"numbers of the type {t.dtype}")
-        t = t.to(torch.float64)
-    except (TypeError, ValueError, RuntimeError) :
-        raise ValueError(f"{name}: received {_describe(x)}, expected an array of real numbers") from None
-    if not torch.isfinite(t).all():
-        where = tuple(int(i) for i in (~torch.isfinite(t)).nonzero()[0])
-        raise ValueError(f"{name}: received {t[where].item()} at {where}, expected finite numbers; find the cells with "
-                         "numpy.isnan or numpy.isinf and fill or drop those samples")
+    if isinstance(x, Tensor) and not x.is_complex() and x.dtype != torch.bool:
+        t = x.to(torch.float64, copy=True)
+    else:
+        y = np.asarray(x) if not isinstance(x, Tensor) else np.zeros(0, complex)
+        if y.dtype.kind not in "fiu" or np.ma.is_masked(x):
+            raise ValueError(f"{name}: received {_describe(x)}, expected an array of real numbers")
+        t = torch.from_numpy(np.array(y, dtype="<f8", order="C"))
+    if finite and not (t.abs() <= LARGEST).all():
+        where = tuple(int(i) for i in (~(t.abs() <= LARGEST)).nonzero()[0])
+        raise ValueError(f"{name}: received {t[where].item():g} at {where}, expected finite numbers below 1e150; find them with "
+                         "numpy.isnan or numpy.isinf and fill or drop those samples, or choose other units")
     return t
 
 
@@ -113,4 +114,5 @@ def dirichlet_data(x: Any, sides: tuple[str, ...], s: int, n: int, like: Tensor)
 
 
 def _describe(x: Any) -> str:
-    return f"an array of the type {x.dtype}" if hasattr(x, "dtype") else f"{type(x).__name__} {x!r:.40}"
+    masked = " with masked entries" if np.ma.is_masked(x) else ""
+    return f"an array of the type {x.dtype}{masked}" if hasattr(x, "dtype") else f"{type(x).__name__} {x!r:.40}"

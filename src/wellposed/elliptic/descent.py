@@ -72,10 +72,11 @@ class Descent:
             eta2 = torch.as_tensor(self.bound.eta, device=rest.device) ** 2
             self.floor = self._shrink((rest / eta2).clamp(0, 1).cpu())
             if self.tol is None:
-                self.reached = self.reached | (self.value <= FLOOR_FACTOR * self.floor)
-            self.settled = bool((rest <= SETTLED * eta2).cpu()[~self.reached].all())
+                self.reached = self.reached | ((self.value <= FLOOR_FACTOR * self.floor) & self.value.isfinite())
+            self.settled = bool((rest <= SETTLED * eta2).cpu()[~(self.reached | self.problem.trivial.cpu())].all())
             slow = self._shrink((2 * (falls[0] + falls[1]) / eta2).clamp(0, 1).cpu()) > (self.tol or math.inf)
-            if self.reached.all() or (self.settled and self.tol is not None) or (hurry and count > 1 and slow[~self.reached].all()):
+            done = self.reached.all() or (self.settled and (self.tol is not None or bool(self.problem.trivial.any())))
+            if done or (hurry and count > 1 and slow[~self.reached].all()):
                 break
 
     def _advance(self, v: Nodes, stream: Stream) -> None:

@@ -176,8 +176,19 @@ def _evaluate(problem: Darcy, v: Nodes, stream: Stream) -> tuple[Tensor, ...]:
     lower = 2 * (work - slack) - energy * (1 + r) * SAFE
     upper = 2 * (work + slack) - energy * (1 - r) / SAFE + eta**2 * SAFE
     size = lower.clamp_min(0).sqrt() if problem.dirichlet is None else (energy * (1 - r)).sqrt() - eta
+    if problem.blur is not None:  # as the checker: the data's boundary values against their rounded interpolant
+        d = 4 * problem.blur * a.sum((1, 2)).sqrt()
+        most = (energy * (1 + r)).sqrt() + eta
+        change = (2 * (d * most + problem.blur * _load_density(problem)) + d**2) * SAFE
+        lower, upper, eta, size = lower - change, upper + change, eta + d * SAFE, size - d * SAFE
     relative = torch.where(size > 0, eta / size.clamp_min(1e-300), torch.inf) * SAFE
     return eta, relative, lower, upper, size.clamp_min(0) / SAFE, roots
+
+
+def _load_density(problem: Darcy) -> Float[Tensor, " samples"]:
+    """int |f| + int |g|."""
+    g = 0.0 if problem.neumann is None else problem.neumann.abs().sum((1, 2)) / problem.n
+    return (problem.source.abs().mean((1, 2)) + g) * SAFE
 
 
 def _rounding(problem: Darcy, energy: Tensor, stream: Stream) -> Float[Tensor, " samples"]:
@@ -193,8 +204,7 @@ def _rounding(problem: Darcy, energy: Tensor, stream: Stream) -> Float[Tensor, "
     if stream.drift is not None:
         total = total + (1 / a).sum((1, 2)).sqrt() * stream.drift.abs().amax(1) / n
     if components(problem.sides):
-        g = 0.0 if problem.neumann is None else problem.neumann.abs().sum((1, 2)) / n
-        reach = problem.balanced_source.abs().mean((1, 2)) + g + stream.psi.abs().amax((1, 2))
+        reach = _load_density(problem) + stream.psi.abs().amax((1, 2))
         total = total + 32 * reach * (n / a.amin((1, 2))).sqrt()
     return (n + 16) * 2.0**-53 * total + TINY
 

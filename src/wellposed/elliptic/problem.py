@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from wellposed.elliptic.boundary import dirichlet_data, edge_data, fit, oscillation, parse_boundary, to_tensor
@@ -58,6 +58,7 @@ class Darcy:
     neumann_oscillation: Float[Tensor, "samples 4 n"] | None = None
     cellwise: bool = True
     as_numpy: bool = False
+    blur: Float[Tensor, " samples"] | None = None
 
     def __init__(self, coefficient: Array, source: Array | float = 1.0,
                  boundary: str | Mapping[str, str] = "dirichlet", *,
@@ -87,7 +88,7 @@ class Darcy:
             "dirichlet": values, "coefficient_error": float(coefficient_error),
             "source_oscillation": oscillation(source_oscillation, "source_oscillation", (s, n, n), a),
             "neumann_oscillation": oscillation(neumann_oscillation, "neumann_oscillation", (s, 4, n), a),
-            "cellwise": bool(cellwise), "as_numpy": not isinstance(coefficient, Tensor)}
+            "cellwise": bool(cellwise), "as_numpy": not isinstance(coefficient, Tensor), "blur": None}
         for name, value in fields.items():
             object.__setattr__(self, name, value)
         self._demand_balance()
@@ -114,6 +115,14 @@ class Darcy:
     def balanced_source(self) -> Float[Tensor, "samples n n"]:
         """f, and where the data must balance, f less what rounding left of their mean."""
         return self.source - self._imbalance()[:, None, None] if self.balanced else self.source
+
+    @property
+    def trivial(self) -> Bool[Tensor, " samples"]:
+        """Samples without any data: u is zero, or a constant, and a relative error is not defined."""
+        none = (self.source == 0).flatten(1).all(1)
+        for data in (self.neumann, self.dirichlet):
+            none = none if data is None else none & (data == 0).flatten(1).all(1)
+        return none
 
     @property
     def movable(self) -> bool:
@@ -157,9 +166,9 @@ class Darcy:
                              "state the data and their oscillation on the finer mesh and build the problem there")
         cells = [x.repeat_interleave(factor, 1).repeat_interleave(factor, 2) for x in (self.coefficient, self.source)]
         g, values = self.neumann, self.dirichlet
-        return self._with(coefficient=cells[0], source=cells[1],
-                          neumann=None if g is None else g.repeat_interleave(factor, 2),
-                          dirichlet=None if values is None else interpolate(values, factor))
+        return self._with(coefficient=cells[0], source=cells[1], neumann=None if g is None else g.repeat_interleave(factor, 2),
+                          dirichlet=None if values is None else interpolate(values, factor),
+                          blur=None if values is None else 2.0**-50 * values.abs().amax((1, 2)))
 
     def space(self, n: int | None = None, essential: str = "dirichlet") -> NodalSpace:
         """Potentials that vanish on the Dirichlet sides; or, with "neumann", stream functions that vanish on those."""
@@ -192,7 +201,7 @@ class Darcy:
         return to_tensor(x, name).to(self.coefficient.device)
 
     def _map(self, change: Any) -> Darcy:
-        names = ("coefficient", "source", "neumann", "dirichlet", "source_oscillation", "neumann_oscillation")
+        names = ("coefficient", "source", "neumann", "dirichlet", "source_oscillation", "neumann_oscillation", "blur")
         return self._with(**{k: change(getattr(self, k)) for k in names if getattr(self, k) is not None})
 
     def _with(self, **changes: Any) -> Darcy:
@@ -235,12 +244,12 @@ def admit_potential(problem: Darcy, prediction: Array | tuple[Array, Array]) -> 
         ValueError: the shape does not fit: that is an error in the caller's code, not a bad sample.
     """
     potential, stream = prediction if isinstance(prediction, tuple) else (prediction, None)
-    raw = torch.as_tensor(potential).to(torch.float64)
+    raw = to_tensor(potential, "the model's answer", finite=False)
     usable = (raw.isfinite().flatten(1).all(1) if raw.ndim == 3 else raw.isfinite().all()[None]).cpu().numpy()
     answer = clamp(problem, raw.nan_to_num(0.0, 0.0, 0.0))
     if stream is None:
         return lambda samples: answer[samples], usable
-    psi = torch.as_tensor(stream).to(torch.float64).nan_to_num(0.0, 0.0, 0.0)
+    psi = fit_potential(problem, to_tensor(stream, "the model's stream function", finite=False).nan_to_num(0.0, 0.0, 0.0), "stream")
     return lambda samples: (answer[samples], psi[samples]), usable
 
 

@@ -95,18 +95,23 @@ class Refinement:
         n, name, tol = self.n, self.quantity.replace("_", " "), self.tol
         worst, floor, count = float(self.value.max()), float(self.floor.max()), len(self.problem)
         proved = f"{name} at most {worst:.3g} proved on {n} x {n} cells after {int(self.cycles.max())} cycles"
+        if bool(self.problem.trivial.any()):
+            proved += f"; {int(self.problem.trivial.sum())} without data, where u = 0 and a relative error is not defined"
+            if bool((torch.as_tensor(self.reached).cpu() | self.problem.trivial.cpu()).all()):
+                return proved
         if self.status == "reached":
             return proved + ("" if tol is not None else f", within {FLOOR_FACTOR} of this mesh's floor {floor:.3g}")
         if count > 1:
             proved += f" ({int(self.reached.sum())} of {count} samples reached tol = {tol})"
         if self.status == "cycles":
             return f"{proved}; the iteration did not settle, so what this mesh can reach is not known: {tol} was asked"
+        asked = "1.1 times the floor" if tol is None else f"tol = {tol:g}"
         grid = f"about {self.needed} x {self.needed} cells" if self.needed else "a mesh that cannot be extrapolated from here"
         if self.status == "memory":
-            return (f"{proved}; tol = {tol:g} should need {grid}, and {2 * n} x {2 * n} would take more than the "
+            return (f"{proved}; {asked} should need {grid}, and {2 * n} x {2 * n} would take more than the "
                     f"{self.memory / 2**20:.0f} MiB allowed: raise memory")
         onward = "mesh='auto' (--mesh auto) goes there" if self.problem.movable else "state the data there"
-        return (f"{proved}; about {floor:.3g} is the least that this mesh can prove (extrapolated); tol = {tol:g} should need "
+        return (f"{proved}; about {floor:.3g} is the least that this mesh can prove (extrapolated); {asked} should need "
                 f"{grid}: {onward}")
 
     def sample(self, k: int) -> Refinement:
@@ -148,7 +153,7 @@ def refine_darcy(problem: Darcy, answer: Array | tuple[Array, Array] | None = No
     while True:
         onward = mesh == "auto" and tol is not None and problem.movable and run.fits(2) <= memory
         run.descend(hurry=onward)
-        if run.reached.all() or not onward:
+        if (run.reached | problem.trivial.cpu()).all() or not onward:
             break
         run.halve()
     status = "reached" if run.reached.all() else "memory" if mesh == "auto" and problem.movable else "floor" if run.settled else "cycles"

@@ -136,4 +136,8 @@ def _cholesky(a: Cells, space: NodalSpace) -> Tensor:
     matrix = matrix.reshape(-1, count, count)
     if space.singular:
         matrix = matrix + matrix.diagonal(dim1=1, dim2=2).mean(1)[:, None, None] / count
-    return torch.linalg.cholesky(matrix)
+    try:
+        return torch.linalg.cholesky(matrix)
+    except RuntimeError:
+        raise ArithmeticError(f"the contrast of the coefficient, {float(a.max() / a.min()):.3g}, is too large for float64 cycles: "
+                              "the coarsest matrix is numerically singular; raise its smallest values") from None

@@ -85,7 +85,8 @@ class Evaluation:
 
     def load_density(self) -> Array:
         """int |f| + int |g|, (samples,)."""
-        return Floats.total(np.abs(self.h.f)) / self.h.p.n**2 + Floats.total(np.abs(self.h.g)) / self.h.p.n
+        p = self.h.p
+        return (Floats.total(np.abs(p.source)) / p.n**2 + Floats.total(np.abs(self.h.g)) / p.n) * SAFE
 
     def load_size(self, w: Array) -> Array:
         """F(w) without cancellation; where a mean was removed from f, that of its rounding too."""
@@ -159,6 +160,11 @@ def enclose(problem: Problem, pair: Pair, test: Array | None = None, arithmetic:
     else:
         norm_lower, norm_upper = np.sqrt(energy_lower) - eta, np.sqrt(energy_upper) + eta
     error_lower = np.zeros_like(eta) if test is None else _error_lower(problem, pair, test, arithmetic)
+    if e.h.p.blur is not None:  # u has the data's boundary values, v their rounded interpolant: move u by d, |d| <= blur
+        d = 4.0 * e.h.p.blur * np.sqrt(np.cumsum(e.h.p.coefficient.reshape(len(eta), -1), 1)[:, -1])
+        change = (2.0 * (d * norm_upper + e.h.p.blur * e.load_density()) + d * d) * SAFE
+        lower, upper, eta, error_lower = lower - change, upper + change, eta + d * SAFE, np.maximum(error_lower - d * SAFE, 0.0)
+        norm_lower, norm_upper = norm_lower - d * SAFE, norm_upper + d * SAFE
     return Bounds(eta, error_lower, np.maximum(norm_lower * (2.0 - SAFE), 0.0), norm_upper * SAFE, lower, upper,
                   m.upper(e.eta_cells()))
 

@@ -48,6 +48,7 @@ class Problem:
     source_oscillation: Array | None = None
     neumann_oscillation: Array | None = None
     cellwise: bool = True
+    blur: Array | None = None  # by how much Dirichlet values on a finer mesh may differ from the data's, (samples,)
 
     @property
     def n(self) -> int:
@@ -69,9 +70,10 @@ class Problem:
         if self.source_oscillation is not None or self.neumann_oscillation is not None:
             raise Refused("data with oscillation terms cannot be moved to a finer mesh without new terms")
         cells = [np.repeat(np.repeat(x, k, 1), k, 2) for x in (self.coefficient, self.source)]
-        return replace(self, coefficient=cells[0], source=cells[1],
-                       neumann=None if self.neumann is None else np.repeat(self.neumann, k, 2),
-                       dirichlet=None if self.dirichlet is None else interpolate(self.dirichlet, k))
+        g, values = self.neumann, self.dirichlet
+        return replace(self, coefficient=cells[0], source=cells[1], neumann=None if g is None else np.repeat(g, k, 2),
+                       dirichlet=None if values is None else interpolate(values, k),
+                       blur=None if values is None else 2.0**-50 * np.abs(values).max((1, 2)))
 
 
 def perimeter(n: int) -> tuple[Array, Array]:

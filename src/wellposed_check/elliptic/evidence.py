@@ -127,7 +127,10 @@ def style(arithmetic: str) -> Arithmetic:
 
 def assumptions(problem: Problem) -> tuple[tuple[str, str], ...]:
     """What the theorems rest on, in words."""
-    stated = [("the arrays of the problem are the user's data", "assumed")]
+    named = ", ".join(f"{side} {kind}" for side, kind in zip(SIDES, problem.sides, strict=True))
+    sides = f"{problem.sides[0]} on all sides" if len(set(problem.sides)) == 1 else named
+    given = [name for name in ("neumann", "dirichlet") if getattr(problem, name) is not None]
+    stated = [(f"the problem is the user's: {sides}; boundary data {' and '.join(given) if given else 'zero'}", "assumed")]
     if not problem.cellwise:
         stated.append(("coefficient and source vary inside the cells by an amount that nobody has bounded", "violated"))
     elif problem.source_oscillation is None and problem.neumann_oscillation is None:
