@@ -110,7 +110,7 @@ class _Batch:
     def refine(self, answer: Any, where: np.ndarray) -> None:
         """Cycles on the answer's own mesh, all samples at once."""
         result = refine(self.problem[where], answer, self.tol, mesh="fixed", **self.options)
-        for k, sample in enumerate(where):
+        for k, sample in enumerate(where.tolist()):
             good, cycles = bool(result.reached[k]), int(result.cycles[k])
             self._take(sample, result, k, "released" if good and cycles == 0 else "refined" if good else "refused")
 
