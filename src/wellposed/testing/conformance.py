@@ -15,7 +15,7 @@ from wellposed_check.canonical import dumps, loads
 
 
 def check_claim(good: Certificate, broken: Certificate | Callable[[], Certificate], claim: str | None = None,
-                rng: np.random.Generator | None = None) -> None:
+                rng: np.random.Generator | None = None, share: float = 1.0) -> None:
     """What every claim must pass: it holds for a good operator and not for a broken one, survives files, and forgeries do not.
 
     Args:
@@ -23,7 +23,7 @@ def check_claim(good: Certificate, broken: Certificate | Callable[[], Certificat
         broken: a certificate that requires the same of a deliberately broken operator; or what makes one, which may
             raise `ValueError` or `wellposed_check.Refused`.
         claim: the id under test, as `Certificate.claim` takes it; None for each that has a requirement.
-        rng: draws the forgeries, by default with seed 0.
+        rng: draws the forgeries, by default with seed 0. share: the part of them that is tried.
 
     Raises:
         AssertionError: what is not as it must be.
@@ -34,7 +34,7 @@ def check_claim(good: Certificate, broken: Certificate | Callable[[], Certificat
     check_good(good, claim)
     check_broken(broken, claim)
     check_round_trip(good)
-    check_forgeries(good, rng)
+    check_forgeries(good, rng, share)
 
 
 def check_good(good: Certificate, claim: str | None = None) -> None:
@@ -78,7 +78,7 @@ def check_round_trip(certificate: Certificate) -> None:
         assert check(first).status == certificate.verdict, "the checker judges the file otherwise than the certificate itself"
 
 
-def check_forgeries(certificate: Certificate, rng: np.random.Generator | None = None) -> None:
+def check_forgeries(certificate: Certificate, rng: np.random.Generator | None = None, share: float = 1.0) -> None:
     """No forgery is accepted as the certificate itself is."""
-    left = survivors(certificate, rng or np.random.default_rng(0))
+    left = survivors(certificate, rng or np.random.default_rng(0), share)
     assert not left, f"{len(left)} forgeries are accepted, such as {left[0].description} ({left[0].strength})"
