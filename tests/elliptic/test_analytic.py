@@ -183,10 +183,8 @@ def test_loaded_laminate_has_an_exact_flux_and_so_an_exact_error(direction: str)
     drops[-1] = 0.0
     v = np.broadcast_to(drops if direction == "x" else drops[:, None], (9, 9))[None].copy()  # exact at the nodes
     y = np.linspace(0, 1, 9)
-    if direction == "x":
-        stream = np.broadcast_to(c * y[:, None], (9, 9))
-    else:  # t = (0, c - y) = (-x, 0) + curl psi: psi = x y - c x
-        stream = np.outer(y, y) - c * y
+    # along y, t = (0, c - y) = (-x, 0) + curl psi: psi = x y - c x
+    stream = np.broadcast_to(c * y[:, None], (9, 9)) if direction == "x" else np.outer(y, y) - c * y
     error = np.sqrt((1 / LAYERS).sum() / 8 / (12 * 64))  # int (x - middle)^2 / a
     b = bound(problem, v, stream[None].copy())
     assert b.eta[0] == pytest.approx(error, rel=1e-9)

@@ -61,7 +61,7 @@ def test_coefficient_of_another_shape(shape: tuple[int, ...]):
                                np.array([[{}, {}], [{}, {}]]), pytest.param([[1.0], [2.0, 3.0]], marks=pytest.mark.xfail(
                                    strict=True, reason="boundary.to_tensor: np.asarray of a ragged list raises outside any try"))], ids=repr)
 def test_coefficient_that_is_no_array_of_real_numbers(x: Any):
-    with pytest.raises(ValueError, match="coefficient: received .* expected"):
+    with pytest.raises(ValueError, match=r"coefficient: received .* expected"):
         Darcy(x)
 
 
@@ -216,7 +216,7 @@ def test_oscillation_terms_cannot_move():
 
 
 def test_messages_name_the_argument_first():
-    with pytest.raises(ValueError, match="^source: ") as caught:
+    with pytest.raises(ValueError, match=r"^source: ") as caught:
         Darcy(A, "one")
     assert re.match(r"source: received .*, expected .*", str(caught.value))
 

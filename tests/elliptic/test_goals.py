@@ -105,7 +105,7 @@ def test_answers_on_finer_meshes():
 def test_inexact_problems_have_no_goal(more: dict):
     table = {"bottom": "neumann", "right": "neumann", "top": "neumann", "left": "dirichlet"}
     problem = Darcy(np.ones((1, 8, 8)), 1.0, table, **more)
-    with pytest.raises(ValueError, match="goal: received .* expected none of these"):
+    with pytest.raises(ValueError, match=r"goal: received .* expected none of these"):
         goal(problem, 1.0, problem.solve())
 
 

@@ -230,7 +230,7 @@ def test_certificate_of_what_was_not_reached_is_undecided():
 @pytest.mark.parametrize("options", [{"tol": 0.0}, {"tol": -1.0}, {"tol": np.inf}, {"tol": np.nan}, {"tol": 0.1, "quantity": "error"},
                                      {"tol": 0.1, "mesh": "finer"}, {"mesh": "auto"}], ids=str)
 def test_options_out_of_range(options: dict[str, Any]):
-    with pytest.raises(ValueError, match="refine: received .* expected"):
+    with pytest.raises(ValueError, match=r"refine: received .* expected"):
         wellposed.refine(PROBLEM, None, **options)
 
 
