@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
-import pytest
-import torch
-from jaxtyping import install_import_hook
+for library in ("OMP", "OPENBLAS", "MKL"):  # before numpy is imported
+    os.environ.setdefault(f"{library}_NUM_THREADS", "1")
+
+import pytest  # noqa: E402
+import torch  # noqa: E402
+from jaxtyping import install_import_hook  # noqa: E402
 
 HERE = Path(__file__).parent
 SHARED = HERE.parent.parent / "shared" / "data"
