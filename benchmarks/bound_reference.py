@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=5, help="per field, contrast, boundary and kind of answer")
     parser.add_argument("--cells", type=int, default=16)
     options = parser.parse_args()
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)
     rng, counts, wrong, worst = np.random.default_rng(0), defaultdict(int), defaultdict(int), defaultdict(list)
     total = len(BOUNDARIES) * 13 * 3
     for name, problem, kind in track(cases(options.cells, options.samples, rng), total=total, description="about 3 minutes"):

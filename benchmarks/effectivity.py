@@ -22,7 +22,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=8)
     parser.add_argument("--cells", type=int, default=64)
     options = parser.parse_args()
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)
     n, rows = options.cells, [(f, c) for c in (4.0, 100.0, 1e4) for f in FIELDS]
     print(f"{'field':<14}{'contrast':>9}{'median':>9}{'largest':>9}{'bound, relative':>17}")
     for field, contrast in track([*rows, ("checkerboard", 100.0), ("checkerboard", 1e4)], description="about 4 minutes"):

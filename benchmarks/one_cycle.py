@@ -27,7 +27,7 @@ def row(name: str, problem: Darcy, answer: np.ndarray) -> None:
 
 
 def main() -> None:
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)
     print(f"{'predictions':<26}{'samples':>8}{'L2 wrong':>9}{'before':>10}{'1, median':>10}{'1 cycle':>10}{'2 cycles':>10}{'floor':>10}")
     relief = load_relief()
     near = slice(0, 18)

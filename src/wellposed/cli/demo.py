@@ -26,7 +26,7 @@ NOTE = "The answers of the network were computed beforehand: the time that it to
 
 
 def main(arguments: list[str]) -> int:
-    def options(out: Annotated[Path, tyro.conf.arg(help="the run folder")] = Path("runs/demo"), threads: int = 2) -> tuple[Path, int]:
+    def options(out: Annotated[Path, tyro.conf.arg(help="the run folder")] = Path("runs/demo"), threads: int = 1) -> tuple[Path, int]:
         """Check a shipped certificate, certify and refine a network's answer, guard a batch, write a report."""
         return out, threads
 
