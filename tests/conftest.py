@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-for library in ("OMP", "OPENBLAS", "MKL"):  # before numpy is imported
+for library in ("OMP", "OPENBLAS", "MKL"):  # for scipy and for processes that tests start; numpy is here already
     os.environ.setdefault(f"{library}_NUM_THREADS", "1")
 
 import pytest  # noqa: E402

@@ -193,7 +193,6 @@ def test_loading_what_was_damaged(certificate: Certificate, tmp_path: Path, name
 
 
 @pytest.mark.parametrize("damage", [lambda b: b"\xff\xfe" + b, lambda b: b.replace(b"\n", b"\r\n")], ids=["not text", "line ends"])
-@pytest.mark.xfail(strict=True, reason="certificate.load reads text with universal newlines and lets UnicodeDecodeError out: read bytes, as check does")
 def test_loading_what_is_not_text_or_has_other_line_ends(certificate: Certificate, tmp_path: Path, damage):
     path = certificate.save(tmp_path)
     path.write_bytes(damage(path.read_bytes()))

@@ -175,7 +175,10 @@ def load(path: str | Path) -> Certificate:
     path = path / CERTIFICATE if path.is_dir() else path
     if not path.is_file() or not (path.parent / WITNESS).is_file():
         raise FileNotFoundError(f"there is no {CERTIFICATE} with its {WITNESS} at {path}; name the folder that holds both")
-    document, witness = loads(path.read_text("utf-8")), (path.parent / WITNESS).read_bytes()
+    try:
+        document, witness = loads(path.read_bytes().decode("utf-8")), (path.parent / WITNESS).read_bytes()
+    except UnicodeDecodeError:
+        raise wellposed_check.Refused(f"{path} is not a certificate: it is not UTF-8 text") from None
     _, evidence = verify(document, witness)
     return Certificate(document, dict(evidence.arrays))
 

@@ -40,7 +40,10 @@ def to_tensor(x: Any, name: str, finite: bool = True) -> Tensor:
     if isinstance(x, Tensor) and not x.is_complex() and x.dtype != torch.bool:
         t = x.to(torch.float64, copy=True)
     else:
-        y = np.asarray(x) if not isinstance(x, Tensor) else np.zeros(0, complex)
+        try:
+            y = np.asarray(x) if not isinstance(x, Tensor) else np.zeros(0, complex)
+        except ValueError:
+            raise ValueError(f"{name}: received {_describe(x)}, expected an array of real numbers with rows of one length") from None
         if y.dtype.kind not in "fiu" or np.ma.is_masked(x):
             raise ValueError(f"{name}: received {_describe(x)}, expected an array of real numbers")
         t = torch.from_numpy(np.array(y, dtype="<f8", order="C"))

@@ -15,7 +15,7 @@ from wellposed.elliptic import flux
 from wellposed.elliptic.finite_elements import StreamIteration, potential_iteration
 from wellposed.elliptic.flux import Stream
 from wellposed.elliptic.hypercircle import Bound, Settling, evaluate, find_stream
-from wellposed.elliptic.problem import Array, Darcy, fit_potential
+from wellposed.elliptic.problem import Array, Darcy, fit_stream
 from wellposed.numerics.q1 import Nodes, interpolate
 
 NUMBERS_PER_NODE = 120  # float64 arrays that cycles on one mesh hold at once, coarser meshes included
@@ -51,7 +51,7 @@ class Descent:
         if stream is None:
             self.stream, _ = find_stream(self.problem, v)
         else:
-            self.stream = flux.separate(self.problem, fit_potential(self.problem, stream, "stream"))
+            self.stream = flux.separate(self.problem, fit_stream(self.problem, stream))
         self.history: list[Cycle] = []
         self.cycles, self.reached = torch.zeros(len(problem), dtype=torch.long), torch.zeros(len(problem), dtype=torch.bool)
         self.total, self.settled = 0, False

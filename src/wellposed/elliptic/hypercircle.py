@@ -19,7 +19,7 @@ from torch import Tensor
 from wellposed.elliptic import flux
 from wellposed.elliptic.finite_elements import CHUNK, StreamIteration, load
 from wellposed.elliptic.flux import Flux, Stream
-from wellposed.elliptic.problem import SIDES, Array, Darcy, boundary_values, fit_potential
+from wellposed.elliptic.problem import SIDES, Array, Darcy, boundary_values, fit_potential, fit_stream
 from wellposed.numerics.q1 import Cells, Nodes, gradient, pair, to_corners
 from wellposed_check.elliptic.darcy import components
 
@@ -72,7 +72,7 @@ def bound(problem: Darcy, potential: Array, stream: Array | None = None) -> Boun
     if stream is None:
         found, cycles = find_stream(problem, v)
     else:
-        found, cycles = flux.separate(problem, fit_potential(problem, stream, "stream")), 0
+        found, cycles = flux.separate(problem, fit_stream(problem, stream)), 0
     return evaluate(problem, v, found, cycles)
 
 

@@ -267,6 +267,19 @@ def boundary_values(problem: Darcy, v: Tensor) -> Tensor:
     return torch.where(free, v, interpolate(problem.dirichlet, factor))
 
 
+def fit_stream(problem: Darcy, stream: Array) -> Tensor:
+    """A user's stream function as (samples, n + 1, n + 1), on the problem's own mesh.
+
+    Raises:
+        ValueError: as `fit_potential`; a finer mesh than the potential's.
+    """
+    psi = fit_potential(problem, stream, "stream")
+    if psi.shape[-1] != problem.n + 1:
+        raise ValueError(f"stream: received the shape {tuple(psi.shape)}, expected "
+                         f"({len(problem)}, {problem.n + 1}, {problem.n + 1}), the potential's")
+    return psi
+
+
 def fit_potential(problem: Darcy, potential: Array, name: str = "potential") -> Tensor:
     """A user's nodal field as (samples, N + 1, N + 1), N a multiple of n.
 
