@@ -15,7 +15,7 @@ from jaxtyping import install_import_hook  # noqa: E402
 
 HERE = Path(__file__).parent
 SHARED = HERE.parent.parent / "shared" / "data"
-CHECKED = ("wellposed.certificate", "wellposed.guarded", "wellposed.elliptic.fields", "wellposed.elliptic.relief",
+CHECKED = ("wellposed.certificate", "wellposed.guarded", "wellposed.cli", "wellposed.elliptic.fields", "wellposed.elliptic.relief",
            "wellposed.numerics.grf", "wellposed.numerics.parallel", "wellposed.testing")
 """Modules whose annotations beartype checks at every call in the tests; "wellposed" once q1.Nodes can be checked."""
 
