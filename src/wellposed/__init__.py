@@ -6,7 +6,7 @@
     problem = Darcy(coefficient, source)
     print(wellposed.certify(problem, answer))
 
-Verbs: `certify`, `refine`, `guard`, `check`; `save` and `load` keep certificates.
+Verbs: `train`, `certify`, `refine`, `guard`, `check`; `save` and `load` keep certificates.
 """
 
 from __future__ import annotations
@@ -22,18 +22,20 @@ if TYPE_CHECKING:
     from wellposed.certificate import refine as refine
     from wellposed.certificate import save as save
     from wellposed.guarded import guard as guard
+    from wellposed.training.run import Run as Run
+    from wellposed.training.trained import train as train
 
 __version__ = "0.1.0"
 _WHERE: dict[str, str] = dict.fromkeys(("Certificate", "certify", "check", "load", "refine", "save"), "wellposed.certificate")
-_WHERE["guard"] = "wellposed.guarded"
-__all__ = ["Certificate", "certify", "check", "guard", "load", "refine", "save"]
+_WHERE |= {"guard": "wellposed.guarded", "Run": "wellposed.training.run", "train": "wellposed.training.trained"}
+__all__ = ["Certificate", "Run", "certify", "check", "guard", "load", "refine", "save", "train"]
 
 
 def __getattr__(name: str) -> Any:
     if name in _WHERE:
         return getattr(import_module(_WHERE[name]), name)
-    if name == "elliptic":
-        return import_module("wellposed.elliptic")
+    if name in ("elliptic", "training"):
+        return import_module(f"wellposed.{name}")
     raise AttributeError(f"module 'wellposed' has no attribute {name!r}; it has {', '.join(__all__)} and the room elliptic")
 
 

@@ -72,8 +72,9 @@ def verdict(claims: Iterable[Mapping[str, Any]]) -> bool | None:
 
 
 def headline(claims: list[dict[str, Any]]) -> str:
-    """One line: the verdict and how it is known."""
+    """One line: the verdict, how it is known, and what of it can only be refuted."""
     counts = ", ".join(f"{sum(c['kind'] == kind for c in claims)} {word}" for kind, word in KINDS.items())
-    if all(c["required"] is None for c in claims) and verdict(claims):
-        return f"nothing was required, the intervals speak ({counts})"
-    return f"{VERDICTS[verdict(claims)]} ({counts})"
+    free = all(c["required"] is None for c in claims) and verdict(claims)
+    head = "nothing was required, the intervals speak" if free else VERDICTS[verdict(claims)]
+    half = ", ".join(c["id"] for c in claims if c["kind"] == "theorem" and c.get("upper", c) is None)
+    return f"{head} ({counts})" + (f"; NO UPPER BOUND of {half}" if half else "")

@@ -23,8 +23,10 @@ CLAIMS = {  # closed: no string in a file selects code
     "elliptic.compliance/1": "wellposed_check.elliptic.compliance",
     "elliptic.compliance_width/1": "wellposed_check.elliptic.compliance_width",
     "elliptic.goal/1": "wellposed_check.elliptic.goal",
+    "elliptic.error_at_least/1": "wellposed_check.elliptic.error_at_least",
 }
-SUBJECTS = {"elliptic.Darcy": ("potential",)}  # which witness arrays are the answer
+SUBJECTS = {"elliptic.Darcy": ("potential",), "elliptic.Helmholtz": ("potential",), "elliptic.OneStep": ("advanced",)}
+"""Which witness arrays are the answer."""
 EXIT = {True: 0, False: 1, None: 3, "refused": 4}
 FIELDS = {"format", "claims", "subject", "provenance", "witness", "verdict", "headline", "sha256"}
 PROVENANCE = {"device", "seed", "threads", "versions", "weights"}
@@ -72,11 +74,14 @@ def subject_digests(problem: Mapping[str, Any], answer: Mapping[str, Any]) -> di
 def assemble(kind: str, evidence: Evidence, requirements: Mapping[str, float | None], arithmetic: str,
              provenance: Mapping[str, Any], witness_bytes: bytes) -> dict[str, Any]:
     """A certificate as a document: what `check` will recompute. The keys of `requirements` say which claims."""
+    parameters, names = _room(kind)
+    if set(evidence.parameters) != parameters:
+        raise Refused(f"a problem of the type {kind} has the parameters {sorted(parameters)}")
     digests = {name: digest_array(x) for name, x in evidence.arrays.items()}
     statements = {i: state(i, evidence, arithmetic) for i in sorted(requirements)}
     claims = [s.document(requirements[i], digests) for i, s in statements.items()]
     answer = {"arrays": {name: digests[name] for name in SUBJECTS[kind]}}
-    arrays = {name: digests[name] for name in _room(kind) if name in digests}
+    arrays = {name: digests[name] for name in names if name in digests}
     problem = {"type": kind, "parameters": dict(evidence.parameters), "arrays": arrays}
     document = {
         "format": FORMAT, "claims": claims, "provenance": dict(provenance),
@@ -89,9 +94,9 @@ def assemble(kind: str, evidence: Evidence, requirements: Mapping[str, float | N
     return {**document, "sha256": digest_text(dumps(document))}
 
 
-def _room(kind: str) -> tuple[str, ...]:
-    """The names that arrays of such a problem can have."""
-    return importlib.import_module(f"wellposed_check.{kind.split('.')[0]}.evidence").PROBLEM_ARRAYS
+def _room(kind: str) -> tuple[set[str], tuple[str, ...]]:
+    """The names of the parameters that such a problem has, and of the arrays that it can have."""
+    return importlib.import_module(f"wellposed_check.{kind.split('.')[0]}.evidence").SUBJECTS[kind]
 
 
 def verify(document: Any, witness: bytes) -> tuple[list[dict[str, Any]], Evidence]:
@@ -163,7 +168,7 @@ def check(certificate: str | Path, problem: str | Path | None = None, answer: st
         if not (path.parent / name).is_file() or (path.parent / name).is_symlink():
             raise Refused(f"the witness file {name!r} does not lie beside {path.name}")
         claims, evidence = verify(document, (path.parent / name).read_bytes())
-        presented = compare(document["subject"], evidence.arrays, problem, answer, _room(document["subject"]["problem"]["type"]))
+        presented = compare(document["subject"], evidence.arrays, problem, answer, _room(document["subject"]["problem"]["type"])[1])
     except Refused as refusal:
         return Report("refused", f"refused: {refusal}")
     return Report(verdict(claims), f"{document['headline']}; {presented}", claims, presented)

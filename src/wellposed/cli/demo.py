@@ -132,7 +132,7 @@ def _guard(console: Console, relief: Any) -> list[Any]:
 def _report(console: Console, out: Path, place: str, problem: Any, answer: Any, certificate: Any, refinements: dict[str, Any],
             finer: Any, rows: list[Any]) -> None:
     from wellposed.report.darcy import DarcyCase, darcy_report
-    from wellposed.report.folder import write_run
+    from wellposed.training.folder import write_run
 
     call, field, prediction = program(), str(out / "problem.npz"), str(out / "answer.npz")
     files = shlex.join(["--coefficient", field, "--source", field, "--answer", prediction, "--tol", str(TOL)])

@@ -57,6 +57,8 @@ def generate(field: str, resolution: int, samples: int, seed: int = 0, contrast:
              executor: Executor | None = None, workers: int | None = 1) -> Darcy:
     """Random Darcy problems, in numpy. Sample k depends on (seed, k) alone, whatever the number of samples or processes.
 
+    The room's other problems have generators of their own: `generate_helmholtz` (waves) and `generate_one_step` (flow).
+
     Args:
         field: "smooth", "two-phase", "multiscale" or "lognormal".
         resolution: cells per axis.

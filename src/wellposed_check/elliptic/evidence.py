@@ -12,6 +12,11 @@ from wellposed_check.statement import Evidence
 
 PROBLEM_ARRAYS = ("coefficient", "source", "neumann", "dirichlet", "source_oscillation", "neumann_oscillation")
 PARAMETERS = {"boundary", "coefficient_error", "cellwise"}
+SUBJECTS = {  # type of the problem -> its parameters and its arrays
+    "elliptic.Darcy": (PARAMETERS, PROBLEM_ARRAYS),
+    "elliptic.Helmholtz": ({"boundary", "frequency"}, ("speed", "source", "neumann")),
+    "elliptic.OneStep": ({"viscosity", "interval"}, ("vorticity", "forcing")),
+}
 IMBALANCE = 1e-10
 
 
@@ -20,8 +25,8 @@ def demand(condition: bool | np.bool_, message: str) -> None:
         raise Refused(message)
 
 
-def read_problem(evidence: Evidence) -> Problem:
-    """The problem of the subject.
+def read_problem(evidence: Evidence, balance: bool = True) -> Problem:
+    """The problem of the subject; with `balance`, one whose data must have mean zero where there is no Dirichlet side.
 
     Raises:
         Refused: wrong shapes, a coefficient that is not positive, unknown sides, data that do not balance.
@@ -53,7 +58,7 @@ def read_problem(evidence: Evidence) -> Problem:
         for k, line in enumerate((np.s_[0], np.s_[:, -1], np.s_[-1], np.s_[:, 0])):
             off[line] &= sides[k] != "dirichlet"
         demand((problem.dirichlet[:, off] == 0.0).all(), "values off the Dirichlet sides")
-    if problem.balanced:
+    if balance and problem.balanced:
         size = means(np.abs(problem.source))
         demand("dirichlet" not in given and not (problem.periodic and "neumann" in given), "data for sides that are not there")
         g = problem.neumann if problem.neumann is not None else np.zeros((s, 4, 1))
@@ -69,18 +74,25 @@ def means(x: Array) -> Array:
 def read_pair(evidence: Evidence, problem: Problem, potential: str = "potential", stream: str = "stream",
               drift: str = "drift") -> Pair:
     """A potential that has its boundary values bit by bit, and a stream function on the same mesh."""
-    v, psi, c = evidence.arrays[potential], evidence.arrays[stream], evidence.arrays.get(drift)
-    s, n = len(problem.coefficient), problem.n
-    demand(v.ndim == 3 and v.shape == psi.shape == (s, v.shape[1], v.shape[1]) and v.shape[1] > n
-           and (v.shape[1] - 1) % n == 0, f"{potential} has the shape {v.shape}, expected ({s}, {n}k+1, {n}k+1)")
     values = problem.dirichlet if potential == "potential" else None
-    demand_trace(problem, v, potential, values)
+    v = read_nodal(problem, evidence.arrays[potential], potential, problem.n, values)
+    psi, c, s, n = evidence.arrays[stream], evidence.arrays.get(drift), len(v), problem.n
+    demand(psi.shape == v.shape, f"{stream} has the shape {psi.shape}, expected {v.shape}")
     demand((c is not None) == problem.periodic and (c is None or c.shape == (s, 2)), f"{drift} does not fit the boundary")
     if problem.periodic:
         demand(_wraps(psi), f"{stream} is not periodic")
     own = Hypercircle(problem.refined((v.shape[1] - 1) // n), Floats)
     demand((own.trace(psi) == psi).all(), f"{stream} does not carry the boundary values that the data prescribe")
     return Pair(v, psi, c)
+
+
+def read_nodal(problem: Problem, v: Array, name: str, n: int, values: Array | None = None) -> Array:
+    """A field on n x n cells, or finer by a whole factor, that has these Dirichlet values, or zero, bit by bit."""
+    s = len(problem.coefficient)
+    demand(v.ndim == 3 and v.shape == (s, v.shape[1], v.shape[1]) and v.shape[1] > n and (v.shape[1] - 1) % n == 0,
+           f"{name} has the shape {v.shape}, expected ({s}, {n}k+1, {n}k+1)")
+    demand_trace(problem, v, name, values)
+    return v
 
 
 def demand_trace(problem: Problem, v: Array, name: str, values: Array | None) -> None:
@@ -113,10 +125,7 @@ def _bounds(evidence: Evidence, arithmetic: str) -> tuple[Problem, Bounds]:
     problem = read_problem(evidence)
     pair, test = read_pair(evidence, problem), evidence.arrays.get("test")
     if test is not None:
-        size = pair.potential.shape[1] - 1
-        demand(test.ndim == 3 and test.shape == (len(pair.potential), test.shape[1], test.shape[1])
-               and test.shape[1] > size and (test.shape[1] - 1) % size == 0, f"test has the shape {test.shape}")
-        demand_trace(problem, test, "test", None)
+        read_nodal(problem, test, "test", pair.potential.shape[1] - 1)
     return problem, enclose(problem, pair, test, style(arithmetic))
 
 

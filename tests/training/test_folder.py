@@ -12,8 +12,8 @@ import pytest
 
 import wellposed
 from wellposed.elliptic import generate
-from wellposed.report import folder as module
-from wellposed.report.folder import recover, verify_run, write_run
+from wellposed.training import folder as module
+from wellposed.training.folder import recover, verify_run, write_run
 from wellposed_check import check
 
 
@@ -126,7 +126,7 @@ KILLED = """
     import wellposed
     from pathlib import Path
     from wellposed.elliptic import generate
-    from wellposed.report.folder import write_run
+    from wellposed.training.folder import write_run
     place, countdown = Path(sys.argv[1]), [int(sys.argv[2])]
     problem = generate("smooth", 16, 1)
     certificate = wellposed.certify(problem, problem.solve())
