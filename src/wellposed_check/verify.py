@@ -25,8 +25,8 @@ CLAIMS = {  # closed: no string in a file selects code
     "elliptic.goal/1": "wellposed_check.elliptic.goal",
     "elliptic.error_at_least/1": "wellposed_check.elliptic.error_at_least",
 }
-SUBJECTS = {"elliptic.Darcy": ("potential",), "elliptic.Helmholtz": ("potential",), "elliptic.OneStep": ("advanced",)}
-"""Which witness arrays are the answer."""
+SUBJECTS = {  # which witness arrays are the answer
+    "elliptic.Darcy": ("potential",), "elliptic.Helmholtz": ("potential",), "elliptic.OneStep": ("advanced",)}
 EXIT = {True: 0, False: 1, None: 3, "refused": 4}
 FIELDS = {"format", "claims", "subject", "provenance", "witness", "verdict", "headline", "sha256"}
 PROVENANCE = {"device", "seed", "threads", "versions", "weights"}

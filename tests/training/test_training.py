@@ -40,7 +40,7 @@ def test_it_learns_a_linear_map(tmp_path):
 def test_the_folder_has_all_that_was_asked_and_found(tmp_path):
     model = convolutions()
     run = wellposed.train(model, images(), epochs=3, batch=4, validation=images(5), folder=tmp_path / "run", **QUIET)
-    assert {*verify_run(run.folder)} == {"README.md", "config.toml", "history.jsonl", "weights.safetensors"}
+    assert {*verify_run(run.folder)} == {"README.md", "config.toml", "history.jsonl", "last.safetensors", "weights.safetensors"}
     assert run.config["model"] == {"name": "Convolutions", "width": 4, "sizes": [3, 3]}
     assert run.config["settings"]["batch"] == 4
     assert run.config["environment"]["threads"] == 1
@@ -80,7 +80,8 @@ def test_a_finished_run_is_returned_as_it_is(tmp_path, capsys):
     ({"patience": 3}, r"settings.patience = 3, but the run in .* has none"),
     ({"epochs": None, "steps": 8}, r"settings.epochs = none, but .* has 2"),
     ({"loss": "mse"}, r"data.loss = 'mse'"),
-    ({"data": vectors(29)}, "received other data"),
+    ({"data": vectors(29)}, r"data.samples = 29, .* has 30"),
+    ({"data": (vectors()[0], vectors()[1] + 1)}, "received other data"),
     ({"model": perceptron(1)}, r"other weights .* torch.manual_seed"),
     ({"model": nn.Linear(3, 2)}, r"model.name = 'Linear'"),
 ])
@@ -176,7 +177,7 @@ def test_each_epoch_has_every_sample_once():
     assert indices(0, 22, s) != indices(6, 22, s)
     shares = [indices(5, 22, s, rank, 4) for rank in range(4)]
     assert [len(share) for share in shares] == [1, 1, 1, 1]
-    assert set(sum(shares, [])) >= set(indices(5, 22, s))
+    assert {i for share in shares for i in share} >= set(indices(5, 22, s))
 
 
 def test_reports_and_lengths(tmp_path):
@@ -231,7 +232,7 @@ def test_bfloat16_keeps_the_weights_as_they_are(tmp_path):
 def test_the_average_is_judged_and_saved(tmp_path):
     x, y = vectors(32)
     run = wellposed.train(perceptron(), (x, y), validation=(x, y), steps=12, batch=32, average=0.5, folder=tmp_path / "run", **QUIET)
-    assert run.history[-1]["validation_loss"] == pytest.approx(float(relative_l2(run.model(x), y)), rel=1e-6)
+    assert run.history[-1]["validation_loss"] == pytest.approx(relative_l2(run.model(x), y).item(), rel=1e-6)
     raw = wellposed.train(perceptron(), (x, y), steps=12, batch=32, folder=tmp_path / "raw", **QUIET)
     assert not same_weights(run.model, raw.model)
 

@@ -26,8 +26,6 @@ def point(value: float | Tensor) -> Float[Tensor, "3 3"]:
 class Kernel(nn.Module):
     """One convolution without bias: dense, (outputs, inputs, 3, 3), or depthwise, (outputs, 1, 3, 3).
 
-    Between different numbers of channels, the depthwise one is preceded by a mixing of channels at each point.
-
     Args:
         classical: what it starts from, input k feeding output k (modulo the smaller of the two).
         even: whether it is made even in x, in y.
@@ -40,11 +38,8 @@ class Kernel(nn.Module):
         self.groups = outputs if depthwise else 1
         self._flips = [axis for axis, wanted in ((-1, even[0]), (-2, even[1])) if wanted]
         size = noise * float(classical.abs().max())
-        self.mix = None
         if depthwise:
             start = classical.expand(outputs, 1, 3, 3).float()
-            if inputs != outputs:
-                self.mix = nn.Parameter(torch.randn(outputs, inputs, 1, 1) / math.sqrt(inputs))
         else:
             feed = torch.zeros(outputs, inputs)
             for k in range(max(outputs, inputs)):
@@ -66,11 +61,8 @@ class Kernel(nn.Module):
             w = (w + w.flip(axis)) / 2
         return w
 
-    def mixed(self, x: Fields) -> Fields:
-        return x if self.mix is None else torch.nn.functional.conv2d(x, self.mix)
-
     def convolve(self, x: Fields, ends: Ends) -> Fields:
-        return ends.convolve(self.mixed(x), self.value, self.groups)
+        return ends.convolve(x, self.value, self.groups)
 
     def restrict(self, x: Fields, ends: Ends) -> Fields:
         return ends.restrict(x, self.value, self.groups)

@@ -30,6 +30,8 @@ class Multigrid(nn.Module):
         levels: number of grids.
         coarsest: how often the smoothing is repeated on the coarsest grid, which has no correction.
         boundary: "dirichlet", "neumann", "periodic" or a dict of four sides.
+        channels: how many the cycle itself works on, after a mixing of the input and before one of the output at each
+            point; by default none is mixed, and kernels lead from input to output channels.
         separable: on this many of the finest levels kernels act within channels (depthwise); below, every channel acts
             on every other.
         smoothing: steps before, and after, the coarse correction; at least one before.
@@ -45,16 +47,19 @@ class Multigrid(nn.Module):
     """
 
     def __init__(self, in_channels: int, out_channels: int, levels: int, boundary: str | Mapping[str, str] = "dirichlet", *,
-                 separable: int = 0, smoothing: tuple[int, int] = (1, 1), shared: bool = False, transfers: str = "learned",
-                 even: tuple[bool, bool] | None = None,
+                 channels: int | None = None, separable: int = 0, smoothing: tuple[int, int] = (1, 1), shared: bool = False,
+                 transfers: str = "learned", even: tuple[bool, bool] | None = None,
                  coarsest: int = 1, noise: float = 0.05, omega: float = OMEGA) -> None:
         super().__init__()
         if min(in_channels, out_channels, levels, smoothing[0], coarsest) < 1 or smoothing[1] < 0 or separable < 0:
             raise ValueError(f"Multigrid: received in_channels={in_channels}, out_channels={out_channels}, levels={levels}, smoothing="
                              f"{smoothing}, separable={separable}; expected at least 1 channel, 1 level and 1 step before")
-        if transfers not in ("learned", "galerkin") or (transfers == "galerkin" and (in_channels != out_channels or separable)):
-            raise ValueError(f"transfers: received {transfers!r} with {in_channels} to {out_channels} channels and separable={separable}, "
-                             "expected 'learned', or 'galerkin' between equal numbers of channels with separable=0")
+        inner = (in_channels, out_channels) if channels is None else (channels, channels)
+        if transfers not in ("learned", "galerkin") or ((transfers == "galerkin" or separable) and inner[0] != inner[1]):
+            raise ValueError(f"Multigrid: received transfers={transfers!r}, separable={separable} and {inner[0]} to {inner[1]} channels, "
+                             "expected 'learned' and 0 where these differ; give channels= to mix them before and after the cycle")
+        if transfers == "galerkin" and separable:
+            raise ValueError(f"Multigrid: received transfers='galerkin' with separable={separable}, expected 0 there")
         self.ends, self.levels, self.separable, self.shared = Ends.of(boundary), levels, separable, shared
         self.coarsest = coarsest
         self.in_channels, self.out_channels, self.galerkin = in_channels, out_channels, transfers == "galerkin"
@@ -64,13 +69,16 @@ class Multigrid(nn.Module):
             return nn.ModuleList(Kernel(inputs, outputs, classical, depthwise=level < separable, even=symmetric, noise=noise)
                                  for level in range(min(count, 1) if shared else count))
 
+        self.enter = None if channels in (None, in_channels) else nn.Conv2d(in_channels, inner[0], 1, bias=False)
+        self.leave = None if channels in (None, out_channels) else nn.Conv2d(inner[1], out_channels, 1, bias=False)
+        inputs, outputs = inner
         jacobi = point(omega / POISSON[1, 1])
-        self.before = nn.ModuleList(kernels(in_channels, out_channels, jacobi, levels) for _ in range(smoothing[0]))
-        self.after = nn.ModuleList(kernels(in_channels, out_channels, jacobi, levels) for _ in range(smoothing[1]))
+        self.before = nn.ModuleList(kernels(inputs, outputs, jacobi, levels) for _ in range(smoothing[0]))
+        self.after = nn.ModuleList(kernels(inputs, outputs, jacobi, levels) for _ in range(smoothing[1]))
         used = sum(smoothing) * coarsest > 1  # a single step before leaves the coarsest level without a residual
-        self.operator = kernels(out_channels, in_channels, POISSON, 1 if self.galerkin else levels - (not used))
-        self.prolongation = kernels(out_channels, out_channels, BILINEAR, levels - 1)
-        self.restriction = kernels(in_channels, in_channels, BILINEAR, 0 if self.galerkin else levels - 1)
+        self.operator = kernels(outputs, inputs, POISSON, 1 if self.galerkin else levels - (not used))
+        self.prolongation = kernels(outputs, outputs, BILINEAR, levels - 1)
+        self.restriction = kernels(inputs, inputs, BILINEAR, 0 if self.galerkin else levels - 1)
 
     @classmethod
     def from_stencil(cls, kernel: Tensor, levels: int, omega: float = OMEGA, *, boundary: str | Mapping[str, str] = "dirichlet",
@@ -120,7 +128,9 @@ class Multigrid(nn.Module):
         if halvings < 0 or n % 2**halvings or n < 2 ** (halvings + 1):
             raise ValueError(f"Multigrid: received a grid of {n} x {n} cells, expected one that can be halved {halvings} times down to at "
                              f"least 2, a multiple of {2 ** max(halvings, 0)}; pad or resample the fields, or use fewer levels")
-        return self._cycle(f, -extra, self._operators() if self.galerkin else [])
+        f = f if self.enter is None else self.enter(f)
+        u = self._cycle(f, -extra, self._operators() if self.galerkin else [])
+        return u if self.leave is None else self.leave(u)
 
     def _cycle(self, f: Fields, level: int, coarse: list[Tensor]) -> Fields:
         k, ends = 0 if self.shared else max(level, 0), self.ends

@@ -4,8 +4,8 @@ A layer is u -> gelu(W u + ...), and W is one pass down and up a hierarchy of le
 
     u = S f;  u <- u + S (f - A u);  coarser: u = Pi u, f = R f, and again;  back up: u <- u + P u_coarse.
 
-Source: He, Liu, Xu, MgNO: Efficient Parameterization of Linear Operators via Multigrid, ICLR 2024; the settings are those of
-the README of github.com/xlliu2017/MgNO (MIT) at 3a68a90. The code is our own.
+Source: He, Liu and Xu, *MgNO: Efficient Parameterization of Linear Operators via Multigrid* (ICLR 2024); settings and computation
+are those of github.com/xlliu2017/MgNO (MIT) at 52b9f35, and of 203ad93, which computes the same. The code is our own.
 """
 
 from __future__ import annotations
@@ -151,7 +151,7 @@ class PublishedMgNO(nn.Module):
     def darcy_rough(cls) -> PublishedMgNO:
         """`MgNO_DC` with the settings for rough (and multiscale) Darcy data, trained at 256 x 256: 572,661 parameters.
 
-        Defects: those of the class; zero padding stands beside boundary values that are not zero: at the start they are two thirds
+        Defects: those of the class; zero padding stands beside boundary values that are not zero: at the start they are half
         of the output's largest value or more; both sides must be multiples of 32 nodes. W is linear.
         """
         return cls("MgNO_DC")

@@ -1,0 +1,146 @@
+"""What a model is trained on: the guaranteed bound itself, which needs no labels; or labels, in energy or in L2.
+
+The squared bound splits into the energies of potential and flux, eta^2 = (|v|_a^2 - 2 F(v)) + |t|_*^2 where Dirichlet values
+are zero, so each trunk learns by itself, and what is minimized is what `bound` will prove.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from wellposed.elliptic.hypercircle import bound, difference_cells
+from wellposed.elliptic.lift import Lift, lift
+from wellposed.elliptic.mgno import MgNO
+from wellposed.elliptic.problem import Array, Darcy, fit_potential
+from wellposed.elliptic.trial import Trial, trial
+from wellposed.numerics.q1 import gradient, pair
+from wellposed.training import Objective
+
+LOSSES = ("bound", "energy", "l2")
+COARSE = 0.6
+"""The first part of the steps is made on a mesh half as fine: four times cheaper, and kernels are shared between meshes."""
+
+
+class Questions:
+    """A problem as data: indices in, indices out; fields of one mesh or of the one half as fine are looked up by them."""
+
+    def __init__(self, problem: Darcy, labels: Tensor | None = None) -> None:
+        self.problem = problem
+        self.starts = {1: lift(problem).to(torch.zeros(()))}
+        self.labels = None if labels is None else {1: labels.float()}
+        self.factor = 1
+
+    def halve(self) -> None:
+        """Make the mesh half as fine available."""
+        coarse = _coarse(self.problem)
+        self.starts[2] = lift(coarse).to(torch.zeros(()))
+        if self.labels is not None:
+            self.labels[2] = self.labels[1][:, ::2, ::2].contiguous()
+
+    def __len__(self) -> int:
+        return len(self.problem)
+
+    def __getitem__(self, indices: Sequence[int]) -> Tensor:
+        return torch.as_tensor(indices)
+
+    def start(self, indices: Tensor) -> Lift:
+        return self.starts[self.factor][indices.cpu()].to(torch.zeros((), device=indices.device))
+
+    def label(self, indices: Tensor) -> Tensor:
+        assert self.labels is not None
+        return self.labels[self.factor][indices.cpu()].to(indices.device)
+
+
+def darcy_objective(problem: Darcy, model: nn.Module, *, loss: str | None = None, labels: Array | None = None,
+                    coarse: float = COARSE) -> Objective:
+    """How a model of this room learns a problem.
+
+    Args:
+        loss: "bound", the default (for a model without a second trunk its potential part); or on labels, "energy", the
+            relative energy norm, or "l2", the relative L2 norm.
+        labels: nodal values (samples, n + 1, n + 1); the finite-element solutions where not given.
+        coarse: the part of the steps that is made on a mesh half as fine, where that is possible.
+
+    Raises:
+        ValueError: an unknown loss, a model of another room, sides other than the model's.
+    """
+    if loss is not None and loss not in LOSSES:
+        raise ValueError(f"train: received loss={loss!r}, expected one of {', '.join(LOSSES)}")
+    if not isinstance(model, MgNO) or model.ends.sides != problem.sides:
+        found = f"a model with the sides {model.ends.sides}" if isinstance(model, MgNO) else f"a model of the type {type(model).__name__}"
+        raise ValueError(f"train: received {found} for a Darcy problem with the sides {problem.sides}, expected wellposed.elliptic.MgNO with "
+                         "the same; train other models on arrays (x, y)")
+    model.resolution = model.resolution or problem.n
+    wanted = loss or "bound"
+    if wanted != "bound":
+        labels = fit_potential(problem, problem.solve() if labels is None else labels, "labels")
+    data = Questions(problem, labels if wanted != "bound" else None)  # type: ignore[arg-type]
+    halves = coarse > 0 and problem.n % 2 == 0 and problem.movable and _can_halve(model, problem.n)
+    if halves:
+        data.halve()
+
+    def begin(step: int, steps: int) -> None:
+        data.factor = 2 if halves and step < coarse * steps else 1
+
+    def evaluate(network: nn.Module, indices: Tensor) -> Tensor:
+        return _loss(network, data, indices, wanted)
+
+    return Objective(evaluate, data, begin=begin, name="darcy", fingerprint=_fingerprint(problem, data.labels, wanted, coarse * halves))
+
+
+def _loss(model: nn.Module, data: Questions, indices: Tensor, wanted: str) -> Tensor:
+    start = data.start(indices)
+    found: Trial = model(start)
+    a, v = start.coefficient, found.potential
+    size = (start.mean * start.p**2)[:, 0, 0]
+    if wanted == "l2":
+        u = data.label(indices)
+        return ((v - u).flatten(1).norm(dim=1) / u.flatten(1).norm(dim=1)).mean()
+    if wanted == "energy":
+        u = data.label(indices)
+        return (_energy(a, v - u) / _energy(a, u)).mean()
+    if found.flux is None:
+        return ((_energy(a, v) - 2 * pair(start.load, v)) / size).mean()
+    return (difference_cells(a, v, found.flux).sum((1, 2)) / size).mean()
+
+
+def _energy(a: Tensor, v: Tensor) -> Tensor:
+    x, y, twist = gradient(v)
+    return (a * (x**2 + y**2 + twist**2 / 6)).sum((1, 2))
+
+
+def _coarse(problem: Darcy) -> Darcy:
+    """A problem of the same kind on a mesh half as fine."""
+    s, n = len(problem), problem.n // 2
+    g, values = problem.neumann, problem.dirichlet
+    return problem._with(coefficient=problem.coefficient[:, ::2, ::2].contiguous(),
+                         source=problem.source.reshape(s, n, 2, n, 2).mean((2, 4)),
+                         neumann=None if g is None else g.reshape(s, 4, n, 2).mean(3),
+                         dirichlet=None if values is None else values[:, ::2, ::2].contiguous())
+
+
+def _can_halve(model: MgNO, n: int) -> bool:
+    levels = model.config["levels"] - 1 + model.extra(n // 2)
+    return model.config["levels"] > 2 and levels >= 1 and (n // 2) % 2**levels == 0
+
+
+def _fingerprint(problem: Darcy, labels: Any, wanted: str, coarse: float) -> str:
+    digest = hashlib.sha256(f"{problem.sides} {wanted} {coarse} {problem.coefficient.shape}".encode())
+    for x in (problem.coefficient, problem.source, problem.neumann, problem.dirichlet, None if labels is None else labels[1]):
+        digest.update(b"none" if x is None else np.ascontiguousarray(x.cpu().numpy()).tobytes())
+    return digest.hexdigest()
+
+
+@torch.no_grad()
+def judge(model: MgNO, problem: Darcy) -> dict[str, float]:
+    """The mean and largest bound that the model itself proves on a problem, relative to the energy norm of the solution."""
+    found = model(problem)
+    b = bound(problem, *found) if isinstance(found, tuple) else bound(problem, found)
+    relative = torch.as_tensor(b.relative)
+    return {"bound": float(relative.mean()), "largest_bound": float(relative.max())}

@@ -1,0 +1,212 @@
+"""MgNO: a neural operator whose linear maps are multigrid cycles, O_i(u) = s(sum_j W_ij u + B_i).
+
+Source: He, Liu and Xu, *MgNO: Efficient Parameterization of Linear Operators via Multigrid* (ICLR 2024). There is no lifting
+and no projection; boundary conditions are exact by construction, and any grid that the levels halve can be asked.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from wellposed.elliptic.ends import Ends, Fields
+from wellposed.elliptic.kernels import even_axes
+from wellposed.elliptic.lift import Lift
+from wellposed.elliptic.multigrid import Multigrid
+from wellposed.elliptic.problem import Darcy
+from wellposed.numerics.space import SIDES
+
+ACTIVATIONS: Mapping[str, Callable[[], nn.Module]] = {"gelu": nn.GELU, "silu": nn.SiLU, "relu": nn.ReLU, "tanh": nn.Tanh}
+"""The activations that a run folder can name; any other module can be passed, and is then the caller's to rebuild."""
+
+
+class Layer(nn.Module):
+    """s(gain h^2 W u + V u + B): a multigrid cycle, a mixing of channels at each point, and a bias.
+
+    gain h^2 W stands for 2 pi^2 times an inverse Laplacian, whose largest gain is about 1 on every grid: signals neither
+    grow nor vanish with the number of layers, nor with the resolution.
+    """
+
+    def __init__(self, cycle: Multigrid, modes: int) -> None:
+        super().__init__()
+        self.cycle = cycle
+        self.mix = nn.Conv2d(cycle.in_channels, cycle.out_channels, 1)
+        self.function = nn.Parameter(torch.zeros(cycle.out_channels, modes, modes)) if modes else None
+
+    def forward(self, u: Fields, extra: int) -> Fields:
+        n = self.cycle.ends.cells(u.shape)
+        out = self.cycle(u, extra) * (2 * math.pi**2 / n**2) + self.mix(u)
+        return out if self.function is None else out + self._bias(u, n)
+
+    def _bias(self, u: Fields, n: int) -> Fields:
+        """B as a function: its lowest cosine modes."""
+        assert self.function is not None
+        k = torch.arange(self.function.shape[-1], device=u.device, dtype=u.dtype)
+        left, _, bottom, _ = self.cycle.ends.dirichlet
+        y, x = (torch.cos(torch.pi * k[:, None] * (torch.arange(count, device=u.device, dtype=u.dtype) + first) / n)
+                for count, first in ((u.shape[-2], bottom), (u.shape[-1], left)))
+        return torch.einsum("ckl,ki,lj->cij", self.function, y, x)
+
+
+class Trunk(nn.Module):
+    """Layers on the unknowns of one kind of grid: cell fields in, unknowns out.
+
+    Args:
+        even: axes along which the output is reflected when the input is.
+    """
+
+    def __init__(self, inputs: int, outputs: int, channels: int, layers: int, ends: Ends, activation: nn.Module, modes: int,
+                 even: tuple[bool, bool], cycle: dict[str, Any]) -> None:
+        super().__init__()
+        self.ends, self.activation, self.even = ends, activation, even
+        sides = dict(zip(SIDES, ends.sides, strict=True))
+        within = {"channels": channels if cycle["separable"] else None, **cycle}
+        across = {**cycle, "separable": 0}  # the last W leads from all channels to few: dense kernels cost little there
+        widths = list(pairwise([4 * inputs, *[channels] * (layers - 1), outputs]))
+        self.layers = nn.ModuleList(
+            Layer(Multigrid(a, b, boundary=sides, even=even, **(across if k == layers - 1 else within)), modes)
+            for k, (a, b) in enumerate(widths))
+
+    def forward(self, cells: Fields, extra: int) -> Fields:
+        u = _even(self.ends.corners(cells), self.even).contiguous(memory_format=torch.channels_last)
+        for k, layer in enumerate(self.layers):
+            u = layer(u if k == 0 else self.activation(u), extra)
+        return u
+
+
+class MgNO(nn.Module):
+    """Cell fields (batch, in_channels, n, n) -> nodal fields (batch, out_channels, n + 1, n + 1); periodic, n x n.
+
+    Called with a `Darcy` problem instead, it answers it: potentials, or with `stream` potentials and stream functions,
+    which need nothing more to be certified (`wellposed.elliptic.trial`).
+
+    Args:
+        in_channels: of the input. For Darcy problems at most 5, the features of `wellposed.elliptic.lift`, first come first.
+        channels: of the hidden layers. layers: how many W there are, the last without activation.
+        levels: grids of each W: n must be a multiple of 2^(levels - 1).
+        boundary: "dirichlet" (the output is exactly 0.0 there), "neumann", "periodic", or a dict with the first two for
+            "bottom", "right", "top", "left".
+        stream: whether there is a second trunk, for stream functions, with Dirichlet and Neumann sides exchanged.
+        separable: on this many of the finest levels kernels act within channels; 0 is the paper's dense W.
+        smoothing, shared, transfers, noise: as `Multigrid`.
+        modes: B as a function with modes x modes cosines; 0 for constants, which keep symmetries.
+        activation: "gelu", "silu", "relu", "tanh", or any module.
+        resolution: cells a side that `levels` refers to; finer grids then get more levels, with the finest level's
+            kernels, and coarser ones fewer. None: `levels` on every grid. Training sets it.
+
+    Raises:
+        ValueError: numbers out of range, an unknown boundary or activation.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, channels: int = 16, layers: int = 4, levels: int = 5,
+                 boundary: str | Mapping[str, str] = "dirichlet", *, stream: bool = False, separable: int = 2,
+                 smoothing: tuple[int, int] = (1, 1), shared: bool = False, transfers: str = "learned", noise: float = 0.05,
+                 modes: int = 0, activation: str | nn.Module = "gelu", resolution: int | None = None) -> None:
+        super().__init__()
+        if min(in_channels, out_channels, channels, layers, levels) < 1 or modes < 0:
+            raise ValueError(f"MgNO: received in_channels={in_channels}, out_channels={out_channels}, channels={channels}, layers="
+                             f"{layers}, levels={levels}, modes={modes}; expected at least 1 of each, and modes not negative")
+        if stream and out_channels != 1:
+            raise ValueError(f"MgNO: received stream=True with out_channels={out_channels}, expected 1: one potential, one stream function")
+        self.ends, self.resolution = Ends.of(boundary), resolution
+        cycle = {"levels": levels, "separable": separable, "smoothing": tuple(smoothing), "shared": shared, "transfers": transfers,
+                 "noise": noise}
+        self._config = {"in_channels": in_channels, "out_channels": out_channels, "channels": channels, "layers": layers,
+                        "boundary": list(self.ends.sides), "stream": stream, "modes": modes, **cycle, "smoothing": list(smoothing)}
+        self._activation = activation if isinstance(activation, str) else type(activation).__name__
+        act = _activation(activation)
+        self.potential = Trunk(in_channels, out_channels, channels, layers, self.ends, act, modes, even_axes(self.ends), cycle)
+        self.stream = None  # a stream function changes its sign under reflections: its kernels are free
+        if stream:
+            self.stream = Trunk(in_channels, 1, channels, layers, self.ends.dual, act, modes, (False, False), cycle)
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """What a run folder keeps to build it again."""
+        reference = {} if self.resolution is None else {"resolution": self.resolution}
+        return {"name": "mgno", **self._config, "activation": self._activation, **reference}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], activation: nn.Module | None = None) -> MgNO:
+        """The inverse of `config`; an activation that is not one of the named ones must be passed."""
+        given = {k: v for k, v in config.items() if k != "name"}
+        given["boundary"] = dict(zip(SIDES, given["boundary"], strict=True))
+        given["smoothing"] = tuple(given["smoothing"])
+        given["activation"] = given["activation"] if activation is None else activation
+        return cls(**given)
+
+    @classmethod
+    def load(cls, folder: str | Path, activation: nn.Module | None = None) -> MgNO:
+        """The model of a run folder, after its manifest has been verified.
+
+        Raises:
+            ValueError: no run folder, a file that differs from what the run wrote, or another kind of model.
+        """
+        from wellposed.training.weights import load_model_config, load_weights
+
+        config = load_model_config(folder)
+        if config.get("name") != "mgno":
+            raise ValueError(f"{folder} holds a model named {config.get('name')!r}, expected 'mgno'; load it with the class that made it")
+        model = cls.from_config(config, activation)
+        model.load_state_dict(load_weights(Path(folder) / "weights.safetensors"))
+        return model.eval()
+
+    def forward(self, x: Fields | Darcy | Lift) -> Any:
+        """The nodal fields of cell fields; or the answer to a problem; or, from its lift, the trial fields that training sees.
+
+        Raises:
+            ValueError: another number of channels or axes, integers, a grid that its levels cannot halve.
+        """
+        if isinstance(x, Darcy | Lift):
+            from wellposed.elliptic.trial import answer, trial
+
+            return answer(self, x) if isinstance(x, Darcy) else trial(self, x)
+        return self.ends.nodes(self.potential(self._demand(x), self.extra(x.shape[-1])))
+
+    def both(self, fields: Fields, stream_fields: Fields) -> tuple[Fields, Fields | None]:
+        """Potentials and stream functions at all (n + 1) x (n + 1) nodes, each from its own cell fields."""
+        extra = self.extra(fields.shape[-1])
+        v = _wrap(self.ends.nodes(self.potential(self._demand(fields), extra)), self.ends)
+        if self.stream is None:
+            return v, None
+        return v, _wrap(self.ends.dual.nodes(self.stream(self._demand(stream_fields), extra)), self.ends)
+
+    def extra(self, n: int) -> int:
+        """Levels that a grid of n cells has more than the reference."""
+        return 0 if self.resolution is None else round(math.log2(n / self.resolution))
+
+    def _demand(self, x: Fields) -> Fields:
+        wanted = self._config["in_channels"]
+        if not isinstance(x, Tensor) or not x.is_floating_point():
+            raise ValueError(f"MgNO: received {getattr(x, 'dtype', type(x).__name__)}, expected floating-point cell fields; use x.float()")
+        if x.ndim != 4 or x.shape[1] != wanted or x.shape[2] != x.shape[3]:
+            raise ValueError(f"MgNO: received the shape {tuple(x.shape)}, expected (batch, {wanted}, n, n), one number per cell of a "
+                             "square grid; add the channel axis with x[:, None], or crop the fields to squares")
+        return x
+
+
+def _even(corners: Fields, axes: tuple[bool, bool]) -> Fields:
+    """The four cells around a node as their mean and differences along x, y and both, without the signs that a reflection flips."""
+    if not any(axes):
+        return corners
+    a, b, c, d = corners.chunk(4, 1)
+    x, y, xy = (b - a) + (d - c), (c - a) + (d - b), (d - c) - (b - a)
+    x, y = x.abs() if axes[0] else x, y.abs() if axes[1] else y
+    return torch.cat([a + b + c + d, x, y, xy.abs()], 1) / 4
+
+
+def _wrap(x: Fields, ends: Ends) -> Fields:
+    return torch.nn.functional.pad(x, (0, 1, 0, 1), mode="circular") if ends.periodic else x
+
+
+def _activation(activation: str | nn.Module) -> nn.Module:
+    if isinstance(activation, nn.Module):
+        return activation
+    if activation not in ACTIVATIONS:
+        raise ValueError(f"activation: received {activation!r}, expected one of {', '.join(ACTIVATIONS)}, or a module")
+    return ACTIVATIONS[activation]()

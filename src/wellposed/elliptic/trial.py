@@ -1,0 +1,107 @@
+"""From what a network says to a potential and a flux that are admissible exactly, so that their bound is guaranteed.
+
+u = U_D + s (U - U_D + p w) and t = T + r q curl psi + c: w and psi are the network's, U, U_D, T, p and q the lift's. The
+amplitudes s, r and the constant flux c (where the sides leave one free) minimize the energies; each is a quotient of two sums, not a solve.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from wellposed.elliptic import flux
+from wellposed.elliptic.flux import Flux, Stream
+from wellposed.elliptic.lift import Lift, lift
+from wellposed.elliptic.problem import Darcy
+from wellposed.numerics.q1 import Nodes, gradient, pair
+
+if TYPE_CHECKING:
+    from wellposed.elliptic.mgno import MgNO
+
+
+@dataclass(frozen=True)
+class Trial:
+    """An admissible potential and, where the model has a second trunk, an admissible flux (h t) and its stream function."""
+
+    potential: Nodes
+    flux: Flux | None
+    stream: Stream | None
+
+
+def trial(model: MgNO, start: Lift) -> Trial:
+    """The model's trial fields, differentiable in its weights, in the dtype of `start`."""
+    inputs = next(model.parameters())
+    count = model.config["in_channels"]
+    fields = [x[:, :count].to(inputs) for x in start.features()]
+    if fields[0].shape[1] != count:
+        raise ValueError(f"MgNO: received in_channels={count}, expected at most {fields[0].shape[1]} to answer Darcy problems")
+    w, psi = model.both(fields[0], fields[1])
+    v = _potential(start, w[:, 0].to(start.load))
+    return Trial(v, None, None) if psi is None else Trial(v, *_flux(start, psi[:, 0].to(start.load)))
+
+
+@torch.no_grad()
+def answer(model: MgNO, problem: Darcy) -> Any:
+    """Potentials (samples, n + 1, n + 1) as the problem's arrays are, or potentials and stream functions.
+
+    Raises:
+        ValueError: sides other than the model's, a grid that its levels cannot halve.
+    """
+    if problem.sides != model.ends.sides:
+        raise ValueError(f"received a problem with the sides {problem.sides}, expected those of the model, {model.ends.sides} (bottom, "
+                         "right, top, left)")
+    device = next(model.parameters()).device
+    potentials, streams = [], []
+    for chunk in problem.chunks(2**17):
+        start = lift(problem[chunk])
+        found = trial(model, start.to(start.load.to(device)))
+        potentials.append(found.potential)
+        if found.stream is not None:
+            psi = found.stream.psi.to(problem.coefficient)
+            drift = None if found.stream.drift is None else found.stream.drift.to(problem.coefficient)
+            streams.append(flux.unite(problem[chunk], Stream(psi, drift)))
+    v = problem.give(torch.cat(potentials).to(problem.coefficient))
+    return (v, problem.give(torch.cat(streams))) if streams else v
+
+
+def _potential(start: Lift, w: Nodes) -> Nodes:
+    w, a = start.potential - start.essential + start.p * w, start.coefficient
+    x, y, twist = gradient(w)
+    ex, ey, et = gradient(start.essential)
+    work = pair(start.load, w) - (a * (x * ex + y * ey + twist * et / 6)).sum((1, 2))
+    energy = (a * (x**2 + y**2 + twist**2 / 6)).sum((1, 2))
+    return start.essential + _quotient(work, energy) * w
+
+
+def _flux(start: Lift, psi: Nodes) -> tuple[Flux, Stream]:
+    a, n = start.coefficient, start.coefficient.shape[-1]
+    psi = start.q * psi
+    x, y, s = gradient(psi)
+    curl, shift = _centred(Flux(y, -x, s, -s), start)
+    base, constant = _centred(start.flux, start)
+    along = ((base.x * curl.x + base.y * curl.y + (base.sx * curl.sx + base.sy * curl.sy) / 12) / a).sum((1, 2))
+    r = _quotient(-along, curl.energy_cells(a).sum((1, 2)))
+    t = Flux(base.x + r * curl.x, base.y + r * curl.y, base.sx + r * curl.sx, base.sy + r * curl.sy)
+    cx, cy = (n * (one + r * two) for one, two in zip(constant, shift, strict=True))
+    psi = start.stream.psi + r * psi
+    if start.stream.drift is not None:
+        return t, Stream(psi, start.stream.drift + torch.cat([cx, cy], 1)[..., 0])
+    line = torch.linspace(0, 1, n + 1, dtype=torch.float64, device=psi.device).to(psi)
+    return t, Stream(psi + cx * line[:, None] * start.open[0] - cy * line * start.open[1])
+
+
+def _centred(t: Flux, start: Lift) -> tuple[Flux, tuple[Tensor, Tensor]]:
+    """The flux with the constants added that minimize its energy, and these."""
+    weight = 1 / start.coefficient
+    total = weight.sum((1, 2), keepdim=True)
+    cx, cy = (-(part * weight).sum((1, 2), keepdim=True) / total * free for part, free in zip((t.x, t.y), start.open, strict=True))
+    return Flux(t.x + cx, t.y + cy, t.sx, t.sy), (cx, cy)
+
+
+def _quotient(numerator: Float[Tensor, " samples"], denominator: Float[Tensor, " samples"]) -> Float[Tensor, "samples 1 1"]:
+    safe = denominator > 0
+    return torch.where(safe, numerator / torch.where(safe, denominator, 1.0), 0.0)[:, None, None]
