@@ -215,8 +215,8 @@ def write_whole(path: Path, data: bytes) -> Path:
 def certify(problem: Any, answer: Any, **options: Any) -> Certificate:  # noqa: ARG001
     """A certificate for anyone's answer to `problem`; what it claims and takes depends on the type of the problem.
 
-    For `wellposed.elliptic.Darcy`: `wellposed.elliptic.claims.certify_darcy`. Teach it your own with
-    ``wellposed.certify.register``.
+    For `wellposed.elliptic.Darcy`: `wellposed.elliptic.claims.certify_darcy`. For `Helmholtz` and `OneStep`, of which little more
+    than a lower bound is proved: `wellposed.elliptic.error_at_least`. Teach it your own with ``wellposed.certify.register``.
     """
     raise TypeError(_unknown("certify", problem))
 
@@ -237,6 +237,7 @@ def admit(problem: Any, prediction: Any) -> tuple[Callable[[np.ndarray], Any], n
 
 
 def _unknown(verb: str, problem: Any) -> str:
-    known = ", ".join(sorted(t.__name__ for t in certify.registry if t is not object)) or "none yet: import its room first"
+    registry = {"certify": certify, "refine": refine, "guard": admit}[verb].registry
+    known = ", ".join(sorted(t.__name__ for t in registry if t is not object)) or "none yet: import its room first"
     return (f"{verb}: received a problem of the type {type(problem).__name__}, expected one of a type that has been registered "
             f"({known}); build one, such as wellposed.elliptic.Darcy(coefficient, source)")

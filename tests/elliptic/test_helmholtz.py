@@ -527,3 +527,9 @@ def test_bad_input_gets_one_clear_error(call: Callable[[], Any], words: tuple[st
         call()
     assert all(word in str(caught.value) for word in (*words, "expected")), str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_nothing_refines_or_guards_it():
+    with pytest.raises(TypeError, match=r"refine: received a problem of the type Helmholtz, expected .*Darcy") as caught:
+        wellposed.refine(draw(), None, 0.1)
+    assert "Helmholtz, " not in str(caught.value).split("registered")[1]

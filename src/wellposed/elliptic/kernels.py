@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import torch
 from jaxtyping import Float
@@ -75,6 +77,18 @@ class Kernel(nn.Module):
         return ends.restrict(x, self.value, self.groups)
 
 
+M = TypeVar("M", bound=nn.Module)
+
+
+class Modules(nn.ModuleList, Generic[M]):
+    """A list of modules of one type, for type checkers."""
+
+    if TYPE_CHECKING:
+        def __getitem__(self, k: int) -> M: ...  # type: ignore[override]
+
+        def __iter__(self) -> Iterator[M]: ...
+
+
 def even_axes(ends: Ends) -> tuple[bool, bool]:
     """x and y: where an end is Neumann, reflections must commute with the kernels."""
     left, right, bottom, top = ends.neumann
@@ -83,7 +97,7 @@ def even_axes(ends: Ends) -> tuple[bool, bool]:
 
 def galerkin(operator: Float[Tensor, "channels channels 3 3"], prolongation: Kernel) -> Float[Tensor, "channels channels 3 3"]:
     """The kernel of R A P, R the transpose of P, found by its action on impulses; differentiable in both."""
-    grid = Ends(("periodic",) * 4)
+    grid = Ends.of("periodic")
     impulses = torch.eye(len(operator), dtype=operator.dtype, device=operator.device)[..., None, None]
     coarse = torch.nn.functional.pad(impulses, (2, 1, 2, 1))
     image = prolongation.transposed(grid.convolve(prolongation.prolong(coarse, grid), operator), grid)

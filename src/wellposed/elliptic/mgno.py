@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from wellposed.elliptic.ends import Ends, Fields
 from wellposed.elliptic.kernels import even_axes
-from wellposed.elliptic.lift import Lift
+from wellposed.elliptic.lift import FEATURES, Lift
 from wellposed.elliptic.multigrid import Multigrid
 from wellposed.elliptic.problem import Darcy
 from wellposed.numerics.space import SIDES
@@ -113,7 +113,7 @@ class MgNO(nn.Module):
                              f"{layers}, levels={levels}, modes={modes}; expected at least 1 of each, and modes not negative")
         if stream and out_channels != 1:
             raise ValueError(f"MgNO: received stream=True with out_channels={out_channels}, expected 1: one potential, one stream function")
-        self.ends, self.resolution = Ends.of(boundary), resolution
+        self.ends, self.in_channels, self.resolution = Ends.of(boundary), in_channels, resolution
         cycle = {"levels": levels, "separable": separable, "smoothing": tuple(smoothing), "shared": shared, "transfers": transfers,
                  "noise": noise}
         self._config = {"in_channels": in_channels, "out_channels": out_channels, "channels": channels, "layers": layers,
@@ -124,6 +124,12 @@ class MgNO(nn.Module):
         self.stream = None  # a stream function changes its sign under reflections: its kernels are free
         if stream:
             self.stream = Trunk(in_channels, 1, channels, layers, self.ends.dual, act, modes, (False, False), cycle)
+
+    @classmethod
+    def darcy(cls, boundary: str | Mapping[str, str] = "dirichlet", channels: int = 24, layers: int = 3, levels: int = 5,
+              activation: str | nn.Module = "silu", **options: Any) -> MgNO:
+        """The network for Darcy problems that `wellposed run darcy` trains: all features, and both trunks."""
+        return cls(FEATURES, 1, channels, layers, levels, boundary, stream=True, activation=activation, **options)
 
     @property
     def config(self) -> dict[str, Any]:
@@ -181,7 +187,7 @@ class MgNO(nn.Module):
         return 0 if self.resolution is None else round(math.log2(n / self.resolution))
 
     def _demand(self, x: Fields) -> Fields:
-        wanted = self._config["in_channels"]
+        wanted = self.in_channels
         if not isinstance(x, Tensor) or not x.is_floating_point():
             raise ValueError(f"MgNO: received {getattr(x, 'dtype', type(x).__name__)}, expected floating-point cell fields; use x.float()")
         if x.ndim != 4 or x.shape[1] != wanted or x.shape[2] != x.shape[3]:

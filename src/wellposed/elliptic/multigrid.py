@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from wellposed.elliptic.ends import Ends, Fields
-from wellposed.elliptic.kernels import BILINEAR, POISSON, Kernel, even_axes, galerkin, point
+from wellposed.elliptic.kernels import BILINEAR, POISSON, Kernel, Modules, even_axes, galerkin, point
 
 OMEGA = 0.8
 
@@ -65,16 +65,16 @@ class Multigrid(nn.Module):
         self.in_channels, self.out_channels, self.galerkin = in_channels, out_channels, transfers == "galerkin"
         symmetric = even_axes(self.ends) if even is None else even
 
-        def kernels(inputs: int, outputs: int, classical: Tensor, count: int) -> nn.ModuleList:
-            return nn.ModuleList(Kernel(inputs, outputs, classical, depthwise=level < separable, even=symmetric, noise=noise)
-                                 for level in range(min(count, 1) if shared else count))
+        def kernels(inputs: int, outputs: int, classical: Tensor, count: int) -> Modules[Kernel]:
+            return Modules(Kernel(inputs, outputs, classical, depthwise=level < separable, even=symmetric, noise=noise)
+                           for level in range(min(count, 1) if shared else count))
 
         self.enter = None if channels in (None, in_channels) else nn.Conv2d(in_channels, inner[0], 1, bias=False)
         self.leave = None if channels in (None, out_channels) else nn.Conv2d(inner[1], out_channels, 1, bias=False)
         inputs, outputs = inner
         jacobi = point(omega / POISSON[1, 1])
-        self.before = nn.ModuleList(kernels(inputs, outputs, jacobi, levels) for _ in range(smoothing[0]))
-        self.after = nn.ModuleList(kernels(inputs, outputs, jacobi, levels) for _ in range(smoothing[1]))
+        self.before = Modules(kernels(inputs, outputs, jacobi, levels) for _ in range(smoothing[0]))
+        self.after = Modules(kernels(inputs, outputs, jacobi, levels) for _ in range(smoothing[1]))
         used = sum(smoothing) * coarsest > 1  # a single step before leaves the coarsest level without a residual
         self.operator = kernels(outputs, inputs, POISSON, 1 if self.galerkin else levels - (not used))
         self.prolongation = kernels(outputs, outputs, BILINEAR, levels - 1)
@@ -139,7 +139,7 @@ class Multigrid(nn.Module):
             return f - (ends.convolve(u, coarse[max(level, 0)]) if coarse else self.operator[k].convolve(u, ends))
 
         u = self.before[0][k].convolve(f, ends)
-        for smoother in self.before[1:]:
+        for smoother in list(self.before)[1:]:
             u = u + smoother[k].convolve(residual(u), ends)
         if level == self.levels - 1:
             for smoother in (*self.after, *self.before) * (self.coarsest - 1):

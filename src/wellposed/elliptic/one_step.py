@@ -137,7 +137,7 @@ def gaussian_vorticity(n: int, rng: np.random.Generator) -> np.ndarray:
     """A Gaussian field with mean zero on n x n nodes of the periodic square, (n, n), axes (y, x).
 
     Covariance 2 · 7³ (-Δ + 49)^-2.5, as the initial vorticity of the Fourier neural operator's Navier-Stokes data (Li et al. 2021) is
-    drawn: its root mean square is near 0.3. The frequencies up to 64 are drawn whatever n is, so that one seed gives one function at
+    drawn: its root mean square is near 0.26. The frequencies up to 64 are drawn whatever n is, so that one seed gives one function at
     every resolution, truncated to frequencies below n/2.
     """
     noise = rng.standard_normal((2 * BLOCK + 1, 2 * BLOCK + 1))

@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -22,10 +23,10 @@ from torch.nn import functional as F
 
 from wellposed.elliptic.ends import Ends, Fields
 from wellposed.elliptic.finite_elements import load
-from wellposed.elliptic.kernels import BILINEAR, POISSON, Kernel, even_axes
+from wellposed.elliptic.kernels import BILINEAR, POISSON, Kernel, Modules, even_axes
 from wellposed.elliptic.problem import Darcy, boundary_values
 from wellposed.numerics.krylov import ConjugateGradients
-from wellposed.numerics.multigrid import VCycle, average, halvings
+from wellposed.numerics.multigrid import VCycle, average, halvings, prolong, restrict
 from wellposed.numerics.q1 import Cells, Nodes, Stiffness, cell_load, pair
 from wellposed.numerics.space import NodalSpace
 
@@ -57,12 +58,12 @@ class PositiveMultigrid(nn.Module):
     def __init__(self, channels: int, levels: int, boundary: str | Mapping[str, str] = "dirichlet", *, noise: float = 0.05) -> None:
         super().__init__()
         if min(channels, levels) < 1 or not noise >= 0:
-            raise ValueError(f"PositiveMultigrid: received channels={channels}, levels={levels}, noise={noise}; expected at least 1 channel, "
-                             "1 level and a noise of at least 0")
+            raise ValueError(f"PositiveMultigrid: received channels={channels}, levels={levels} and noise={noise}, expected at least "
+                             "1 channel and 1 level, and noise that is not negative")
         self.ends, self.levels = Ends.of(boundary), levels
         even = even_axes(self.ends)
-        self.operator = nn.ModuleList(Kernel(channels, channels, POISSON, even=even, noise=noise) for _ in range(levels))
-        self.transfer = nn.ModuleList(Kernel(channels, channels, BILINEAR, even=even, noise=noise) for _ in range(levels - 1))
+        self.operator = Modules(Kernel(channels, channels, POISSON, even=even, noise=noise) for _ in range(levels))
+        self.transfer = Modules(Kernel(channels, channels, BILINEAR, even=even, noise=noise) for _ in range(levels - 1))
         self.share = nn.Parameter(torch.full((levels,), math.log(0.8 / 0.2)))
         self.lift = nn.Parameter(noise * torch.randn(channels - 1))
 
@@ -107,7 +108,8 @@ class PositiveMultigrid(nn.Module):
             ValueError: the problem has other sides.
         """
         if problem.sides != self.ends.sides:
-            raise ValueError(f"fitted: received a problem with the sides {problem.sides}, expected {self.ends.sides} (bottom, right, top, left)")
+            raise ValueError(f"fitted: received a problem with the sides {', '.join(problem.sides)} (bottom, right, top, left), expected "
+                             f"{', '.join(self.ends.sides)}, for which this cycle was made")
         level = _Level.of(problem.coefficient, problem.space(), SHARE)
         scale = (level.space.identify(level.stiffness.diagonal) / POISSON[1, 1]).rsqrt()
 
@@ -146,8 +148,10 @@ class _Level:
 
     @classmethod
     def of(cls, a: Cells, space: NodalSpace, share: float | Nodes) -> _Level:
-        if not bool((torch.as_tensor(share) > 0).all() and (torch.as_tensor(share) < 1).all()):
-            raise ValueError(f"shares: received {share}, expected numbers in (0, 1), shares of the longest step that keeps the cycle positive")
+        shares = torch.as_tensor(share)
+        if not bool(((shares > 0) & (shares < 1)).all()):
+            raise ValueError(f"shares: received numbers from {float(shares.min()):g} to {float(shares.max()):g}, expected them in (0, 1): "
+                             "shares of the longest step that keeps the cycle positive")
         stiffness = Stiffness(a)
         return cls(space, stiffness, _same_copies(space, share * LONGEST * space.free / space.identify(stiffness.diagonal)))
 
@@ -183,19 +187,19 @@ class CoefficientCycle:
     def __init__(self, a: Cells, space: NodalSpace, *, coarse: Sequence[Cells] | None = None,
                  shares: float | Sequence[float | Nodes] = SHARE, transfers: Sequence[Tensor] | None = None) -> None:
         depth = halvings(a.shape[-1])
-        shares = [shares] * depth if isinstance(shares, float) else shares
+        steps = [shares] * depth if isinstance(shares, (int, float)) else list(shares)
         cells = [a, *(_averages(a, depth) if coarse is None else coarse)]
-        transfers = [BILINEAR.to(a)] * depth if transfers is None else transfers
-        if (len(cells), len(shares), len(transfers)) != (depth + 1, depth, depth):
-            raise ValueError(f"CoefficientCycle: received {len(cells) - 1} coarse fields, {len(shares)} shares and {len(transfers)} "
+        stencils = [None] * depth if transfers is None else list(transfers)
+        if (len(cells), len(steps), len(stencils)) != (depth + 1, depth, depth):
+            raise ValueError(f"CoefficientCycle: received {len(cells) - 1} coarse fields, {len(steps)} shares and {len(stencils)} "
                              f"transfers, expected {depth} of each for {a.shape[-1]} x {a.shape[-1]} cells")
         self._levels, self._spaces, self._transfers = [], [space], []
         for k, field in enumerate(cells):
             _demand(field, a.shape[-1] >> k)
             if k < depth:
-                self._levels.append(_Level.of(field, self._spaces[-1], shares[k]))
+                self._levels.append(_Level.of(field, self._spaces[-1], steps[k]))
                 self._spaces.append(self._spaces[-1].coarser())
-                self._transfers.append(_stencils(self._spaces[-1], transfers[k]))
+                self._transfers.append(_transfer(self._spaces[-1], stencils[k]))
         self._direct = VCycle(cells[-1], self._spaces[-1])
 
     def __call__(self, functional: Nodes) -> Nodes:
@@ -204,11 +208,10 @@ class CoefficientCycle:
     def _cycle(self, f: Nodes, k: int) -> Nodes:
         if k == len(self._levels):
             return self._direct(f)
-        fine, coarse, p = self._spaces[k], self._spaces[k + 1], self._transfers[k]
+        fine, coarse, (up, down) = self._spaces[k], self._spaces[k + 1], self._transfers[k]
 
         def correction(residual: Nodes) -> Nodes:
-            down = coarse.identify(gather(residual * fine.share, p)) * coarse.free
-            return spread(self._cycle(down, k + 1), p)
+            return up(self._cycle(coarse.identify(down(residual * fine.share)) * coarse.free, k + 1))
 
         return self._levels[k].around(f, correction)
 
@@ -242,12 +245,18 @@ def _demand(a: Cells, n: int) -> None:
                          f"{a.max():.3g}, expected (samples, {n}, {n}) and positive, finite numbers")
 
 
-def _stencils(space: NodalSpace, p: Tensor) -> Tensor:
+def _transfer(space: NodalSpace, p: Tensor | None) -> tuple[Callable[[Nodes], Nodes], Callable[[Nodes], Nodes]]:
+    """P and P^T between a coarse space and the mesh twice as fine."""
+    if p is None:
+        return prolong, restrict
     if p.shape == (3, 3):
-        return p[None, :, :, None, None]
-    if p.ndim != 5 or p.shape[1:] != (3, 3, space.n + 1, space.n + 1):
-        raise ValueError(f"transfers: received the shape {tuple(p.shape)}, expected (3, 3) or (samples, 3, 3, {space.n + 1}, {space.n + 1})")
-    return _same_copies(space, p)
+        p = p[None, :, :, None, None]
+    elif p.ndim == 5 and p.shape[1:] == (3, 3, space.n + 1, space.n + 1):
+        p = _same_copies(space, p)
+    else:
+        raise ValueError(f"transfers: received the shape {tuple(p.shape)}, expected (3, 3), or stencils for all nodes of the coarser mesh, "
+                         f"(samples, 3, 3, {space.n + 1}, {space.n + 1})")
+    return partial(spread, stencils=p), partial(gather, stencils=p)
 
 
 def _same_copies(space: NodalSpace, x: Tensor) -> Tensor:
@@ -279,9 +288,11 @@ class Solved:
 
     @property
     def message(self) -> str:
-        done, worst = int(self.converged.sum()), float(self.residual.max())
-        return f"{done} of {len(self.steps)} systems solved; steps: at most {int(self.steps.max())}; largest relative residual {worst:.2g}" + (
-            "" if done == len(self.steps) else "; allow more steps, or use a better preconditioner (None is the classical cycle)")
+        done, all_of_them = int(self.converged.sum()), len(self.steps)
+        said = f"{done} of {all_of_them} systems solved, largest relative residual {float(self.residual.max()):.2g}"
+        if done == all_of_them:
+            return f"{said}, after {int(self.steps.max())} steps at most"
+        return f"{said}; allow more steps with most=, or take a better preconditioner: None is the classical cycle"
 
 
 def preconditioned_solve(problem: Darcy, precondition: PositiveMultigrid | Callable[[Nodes], Nodes] | None = None, tol: float = 1e-10,
@@ -292,7 +303,7 @@ def preconditioned_solve(problem: Darcy, precondition: PositiveMultigrid | Calla
 
     Args:
         precondition: a `PositiveMultigrid`, fitted to the problem here; or a map from assembled functionals to admissible
-            fields, such as a `CoefficientCycle`; by default that with averaged coefficients.
+            fields, such as a `CoefficientCycle`; by default the classical one, `numerics.multigrid.VCycle`.
         tol: relative residual, as in `Solved`.
         most: steps after which to give up.
 
@@ -301,7 +312,7 @@ def preconditioned_solve(problem: Darcy, precondition: PositiveMultigrid | Calla
     """
     a, space = problem.coefficient, problem.space()
     if precondition is None:
-        precondition = CoefficientCycle(a, space)
+        precondition = VCycle(a, space)
     elif isinstance(precondition, PositiveMultigrid):
         precondition = precondition.fitted(problem)
     stiffness, functional = Stiffness(a), load(problem)

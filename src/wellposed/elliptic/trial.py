@@ -6,21 +6,38 @@ amplitudes s, r and the constant flux c (where the sides leave one free) minimiz
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from wellposed.elliptic import flux
+from wellposed.elliptic.ends import Ends
 from wellposed.elliptic.flux import Flux, Stream
 from wellposed.elliptic.lift import Lift, lift
 from wellposed.elliptic.problem import Darcy
 from wellposed.numerics.q1 import Nodes, gradient, pair
 
-if TYPE_CHECKING:
-    from wellposed.elliptic.mgno import MgNO
+
+
+class Surrogate(Protocol):
+    """What answers Darcy problems: any module that turns cell fields into nodal fields, MgNO or another.
+
+    `both` takes (samples, in_channels, n, n) twice, the first of the lift's features for potential and stream function,
+    and gives (samples, 1, n + 1, n + 1) twice, or None in place of the second; the potential's values on Dirichlet
+    sides and the stream function's on Neumann sides are exactly zero, and the last row and column repeat the first on a
+    periodic square.
+    """
+
+    in_channels: int
+    ends: Ends
+
+    def both(self, fields: Tensor, stream_fields: Tensor) -> tuple[Tensor, Tensor | None]: ...
+
+    def parameters(self) -> Iterator[Tensor]: ...
 
 
 @dataclass(frozen=True)
@@ -32,20 +49,20 @@ class Trial:
     stream: Stream | None
 
 
-def trial(model: MgNO, start: Lift) -> Trial:
+def trial(model: Surrogate, start: Lift) -> Trial:
     """The model's trial fields, differentiable in its weights, in the dtype of `start`."""
     inputs = next(model.parameters())
-    count = model.config["in_channels"]
+    count = model.in_channels
     fields = [x[:, :count].to(inputs) for x in start.features()]
     if fields[0].shape[1] != count:
-        raise ValueError(f"MgNO: received in_channels={count}, expected at most {fields[0].shape[1]} to answer Darcy problems")
+        raise ValueError(f"received a model with in_channels={count}, expected at most {fields[0].shape[1]} to answer Darcy problems")
     w, psi = model.both(fields[0], fields[1])
     v = _potential(start, w[:, 0].to(start.load))
     return Trial(v, None, None) if psi is None else Trial(v, *_flux(start, psi[:, 0].to(start.load)))
 
 
 @torch.no_grad()
-def answer(model: MgNO, problem: Darcy) -> Any:
+def answer(model: Surrogate, problem: Darcy) -> Any:
     """Potentials (samples, n + 1, n + 1) as the problem's arrays are, or potentials and stream functions.
 
     Raises:
