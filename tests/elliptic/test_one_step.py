@@ -199,6 +199,33 @@ def test_what_is_at_the_nyquist_frequency_counts_half(n: int):
         assert lower >= norm * (1 - 1e-9) or not (exact or n % 2)
 
 
+@pytest.mark.parametrize("shift", [0.0, 1e8])
+@pytest.mark.parametrize("scale", [1e-120, 1.0, 1e120])
+def test_no_rounding_makes_the_bounds_lie(shift: float, scale: float):
+    """The bounds of the theorem, from the stored numbers, in 60 digits."""
+    mp = pytest.importorskip("mpmath")
+    mp.mp.dps = 60
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        n, nu, time = 5, 10 ** rng.uniform(-4, 0), 10 ** rng.uniform(-3, 1)
+        w, f, v = (scale * (rng.standard_normal((n, n)) + shift * k) for k in (1, 0, 1))
+        v = v if seed % 2 else 4 * (v - scale * shift)
+        d = distance(OneStep(w, nu, time, f), v)
+
+        def mean(x: np.ndarray, power: int = 1) -> Any:
+            return mp.fsum(mp.mpf(y) ** power for y in x.ravel().tolist()) / 25
+
+        rate = 4 * mp.pi**2 * mp.mpf(nu)
+        norm = {k: mp.sqrt(mean(x, 2)) for k, x in (("w", w), ("f", f), ("v", v))}
+        rest = mp.exp(-rate * time) * norm["w"] - mp.expm1(-rate * time) / rate * norm["f"]
+        off, later = abs(mean(v) - mean(w) - time * mean(f)), abs(mean(w) + time * mean(f))
+        assert float(d.lower[0]) <= max(off, norm["v"] - abs(mean(v)) - rest)
+        assert float(d.upper[0]) >= off + norm["v"] + rest
+        assert float(d.size[0]) >= later + rest
+        assert float(d.relative[0]) * mp.mpf(float(d.size[0])) <= float(d.lower[0])
+        assert float(d.upper[0]) <= (off + norm["v"] + rest) * (1 + min(1, (float(rate) * time) ** 2)) + 1e-6 * norm["w"] + 1e-70
+
+
 def test_scales():
     """Tiny and huge flows: the bounds scale with them."""
     w = smooth(8, 0)
@@ -291,7 +318,7 @@ def test_other_arithmetic_and_other_types():
     certificate = wellposed.certify(symmetric(), smooth(6, 3))
     with pytest.raises(Refused, match="margin"):
         reissued(certificate, arithmetic="enclosed")
-    with pytest.raises(Refused, match="elliptic.Helmholtz has the parameters"):
+    with pytest.raises(Refused, match=r"elliptic\.Helmholtz has the parameters"):
         reissued(certificate, kind="elliptic.Helmholtz")
 
 

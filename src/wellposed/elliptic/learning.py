@@ -73,9 +73,10 @@ def darcy_objective(problem: Darcy, model: nn.Module, *, loss: str | None = None
     """
     if loss is not None and loss not in LOSSES:
         raise ValueError(f"train: received loss={loss!r}, expected one of {', '.join(LOSSES)}")
-    if not hasattr(model, "both") or getattr(model, "ends", None) != Ends(problem.sides):
-        sides = f"sides {model.ends.sides}" if hasattr(model, "ends") else f"type {type(model).__name__}"
-        raise ValueError(f"train: received a model with the {sides} for a Darcy problem with the sides {problem.sides}, expected "
+    ends = getattr(model, "ends", None)
+    if not hasattr(model, "both") or ends != Ends(problem.sides):
+        kind = f"sides {ends.sides}" if isinstance(ends, Ends) else f"type {type(model).__name__}"
+        raise ValueError(f"train: received a model with the {kind} for a Darcy problem with the sides {problem.sides}, expected "
                          "wellposed.elliptic.MgNO with the same, or a `Surrogate`; train other models on arrays (x, y)")
     if isinstance(model, MgNO):
         model.resolution = model.resolution or problem.n
@@ -98,7 +99,7 @@ def darcy_objective(problem: Darcy, model: nn.Module, *, loss: str | None = None
 
 def _loss(model: nn.Module, data: Questions, indices: Tensor, wanted: str) -> Tensor:
     start = data.start(indices)
-    found = trial(model, start)  # type: ignore[arg-type]
+    found = trial(model, start, amplitudes=False)  # type: ignore[arg-type]
     a, v = start.coefficient, found.potential
     size = (start.mean * start.p**2)[:, 0, 0]
     if wanted == "l2":

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -64,9 +65,11 @@ class Trunk(nn.Module):
                  even: tuple[bool, bool], cycle: dict[str, Any]) -> None:
         super().__init__()
         self.ends, self.activation, self.even = ends, activation, even
-        sides = dict(zip(SIDES, ends.sides, strict=True))
-        within = {"channels": channels if cycle["separable"] else None, **cycle}
+        sides: dict[str, str] = dict(zip(SIDES, ends.sides, strict=True))
+        within = {"channels": channels if cycle["separable"] or cycle["transfers"] == "galerkin" else None, **cycle}
         across = {**cycle, "separable": 0}  # the last W leads from all channels to few: dense kernels cost little there
+        if cycle["transfers"] == "galerkin":  # R A P takes as many output as input channels
+            across["channels"] = channels
         widths = list(pairwise([4 * inputs, *[channels] * (layers - 1), outputs]))
         self.layers = nn.ModuleList(
             Layer(Multigrid(a, b, boundary=sides, even=even, **(across if k == layers - 1 else within)), modes)

@@ -22,7 +22,6 @@ from wellposed.elliptic.problem import Darcy
 from wellposed.numerics.q1 import Nodes, gradient, pair
 
 
-
 class Surrogate(Protocol):
     """What answers Darcy problems: any module that turns cell fields into nodal fields, MgNO or another.
 
@@ -49,16 +48,20 @@ class Trial:
     stream: Stream | None
 
 
-def trial(model: Surrogate, start: Lift) -> Trial:
-    """The model's trial fields, differentiable in its weights, in the dtype of `start`."""
+def trial(model: Surrogate, start: Lift, amplitudes: bool = True) -> Trial:
+    """The model's trial fields, differentiable in its weights, in the dtype of `start`.
+
+    Args:
+        amplitudes: False leaves s = r = 1: a loss that does not see the size of the output lets it grow without end.
+    """
     inputs = next(model.parameters())
     count = model.in_channels
     fields = [x[:, :count].to(inputs) for x in start.features()]
     if fields[0].shape[1] != count:
         raise ValueError(f"received a model with in_channels={count}, expected at most {fields[0].shape[1]} to answer Darcy problems")
     w, psi = model.both(fields[0], fields[1])
-    v = _potential(start, w[:, 0].to(start.load))
-    return Trial(v, None, None) if psi is None else Trial(v, *_flux(start, psi[:, 0].to(start.load)))
+    v = _potential(start, w[:, 0].to(start.load), amplitudes)
+    return Trial(v, None, None) if psi is None else Trial(v, *_flux(start, psi[:, 0].to(start.load), amplitudes))
 
 
 @torch.no_grad()
@@ -85,8 +88,10 @@ def answer(model: Surrogate, problem: Darcy) -> Any:
     return (v, problem.give(torch.cat(streams))) if streams else v
 
 
-def _potential(start: Lift, w: Nodes) -> Nodes:
+def _potential(start: Lift, w: Nodes, amplitude: bool) -> Nodes:
     w, a = start.potential - start.essential + start.p * w, start.coefficient
+    if not amplitude:
+        return start.essential + w
     x, y, twist = gradient(w)
     ex, ey, et = gradient(start.essential)
     work = pair(start.load, w) - (a * (x * ex + y * ey + twist * et / 6)).sum((1, 2))
@@ -94,15 +99,16 @@ def _potential(start: Lift, w: Nodes) -> Nodes:
     return start.essential + _quotient(work, energy) * w
 
 
-def _flux(start: Lift, psi: Nodes) -> tuple[Flux, Stream]:
+def _flux(start: Lift, psi: Nodes, amplitude: bool) -> tuple[Flux, Stream]:
     a, n = start.coefficient, start.coefficient.shape[-1]
     psi = start.q * psi
     x, y, s = gradient(psi)
     curl, shift = _centred(Flux(y, -x, s, -s), start)
-    base, constant = _centred(start.flux, start)
+    ex, ey, _ = gradient(start.essential)  # of the Dirichlet values: what |t|^2 / 2 less their work wants t near to is a grad U_D
+    base, constant = _centred(Flux(start.flux.x - a * ex, start.flux.y - a * ey, start.flux.sx, start.flux.sy), start)
     along = ((base.x * curl.x + base.y * curl.y + (base.sx * curl.sx + base.sy * curl.sy) / 12) / a).sum((1, 2))
-    r = _quotient(-along, curl.energy_cells(a).sum((1, 2)))
-    t = Flux(base.x + r * curl.x, base.y + r * curl.y, base.sx + r * curl.sx, base.sy + r * curl.sy)
+    r = _quotient(-along, curl.energy_cells(a).sum((1, 2))) if amplitude else torch.ones_like(start.q)
+    t = Flux(base.x + a * ex + r * curl.x, base.y + a * ey + r * curl.y, base.sx + r * curl.sx, base.sy + r * curl.sy)
     cx, cy = (n * (one + r * two) for one, two in zip(constant, shift, strict=True))
     psi = start.stream.psi + r * psi
     if start.stream.drift is not None:
