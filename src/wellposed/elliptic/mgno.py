@@ -165,7 +165,7 @@ class MgNO(nn.Module):
         model.load_state_dict(load_weights(Path(folder) / "weights.safetensors"))
         return model.eval()
 
-    def forward(self, x: Fields | Darcy | Lift) -> Any:
+    def forward(self, x: Fields | Darcy | Lift, amplitudes: bool = True) -> Any:
         """The nodal fields of cell fields; or the answer to a problem; or, from its lift, the trial fields that training sees.
 
         Raises:
@@ -174,7 +174,7 @@ class MgNO(nn.Module):
         if isinstance(x, Darcy | Lift):
             from wellposed.elliptic.trial import answer, trial
 
-            return answer(self, x) if isinstance(x, Darcy) else trial(self, x)
+            return answer(self, x) if isinstance(x, Darcy) else trial(self, x, amplitudes)
         return self.ends.nodes(self.potential(self._demand(x), self.extra(x.shape[-1])))
 
     def both(self, fields: Fields, stream_fields: Fields) -> tuple[Fields, Fields | None]:

@@ -34,7 +34,8 @@ def choose(settings: Settings | None, options: Mapping[str, Any], data: Any) -> 
     """
     given = {k: v for k, v in options.items() if k in SETTINGS}
     others = {k: v for k, v in options.items() if k not in SETTINGS}
-    known = inspect.signature(objective.dispatch(type(data))).parameters
+    registered = objective.dispatch(type(data))
+    known = inspect.signature(registered).parameters
     if not any(p.kind is p.VAR_KEYWORD for p in known.values()):
         own = [name for name, p in known.items() if p.kind is p.KEYWORD_ONLY]
         for name in others:
@@ -43,7 +44,7 @@ def choose(settings: Settings | None, options: Mapping[str, Any], data: Any) -> 
                 raise ValueError(f"train: received {name}={others[name]!r}, expected settings ({', '.join(SETTINGS)}) or options of such "
                                  f"data ({', '.join(own) or 'none'}){f'; perhaps {close[0]} is meant' if close else ''}")
     if settings is None:
-        return Settings(**given), others
+        return Settings(**{**getattr(registered, "settings", {}), **given}), others
     if any(name in given for name in LENGTHS):
         given = dict.fromkeys(LENGTHS) | given
     return replace(settings, **given), others
