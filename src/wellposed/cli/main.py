@@ -10,6 +10,8 @@ from pathlib import Path
 
 VERBS = {
     "demo": ("wellposed.cli.demo", "see it work, in under a minute, on a real field and a peer's network"),
+    "run": ("wellposed.cli.run", "train an operator, certify and guard unseen fields, report (run darcy)"),
+    "train": ("wellposed.cli.train", "train on your own fields (train elliptic --data FILE)"),
     "certify": ("wellposed.cli.darcy", "how wrong can this answer be? (certify darcy --coefficient ... --answer ...)"),
     "refine": ("wellposed.cli.darcy", "make an answer better until the certificate holds (refine darcy ...)"),
     "check": ("wellposed_check.__main__", "re-verify a certificate, without trusting what made it"),
@@ -53,6 +55,9 @@ def main(arguments: list[str] | None = None) -> int:
     except (ValueError, OSError, LookupError, ArithmeticError) as error:
         print(f"wellposed {verb}: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt as stop:
+        print(f"wellposed {verb}: {stop or 'stopped'}", file=sys.stderr)
+        return 130
 
 
 if __name__ == "__main__":

@@ -1,0 +1,143 @@
+"""Recipes: TOML files read into one typed table, which the command line overrides and config.toml keeps. No torch here."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+SHIPPED = ("darcy",)
+NUMBERS = ("seconds", "lr", "tol", "contrast")
+WHOLE = ("steps", "seed", "resolution", "channels", "layers", "batch", "unseen", "references", "singles", "threads", "samples")
+
+
+@dataclass(frozen=True)
+class Family:
+    """Problems of one kind: a field and a source of `wellposed.elliptic.families`."""
+
+    name: str
+    field: str
+    samples: int
+    contrast: float = 4.0
+    source: str = "one"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Generate fields, train MgNO on the guaranteed bound with no labels, certify unseen fields with no solve, guard them, report.
+
+    The same command again goes on from where it was stopped, or shows what there is.
+    """
+
+    seconds: float | None = 60.0
+    """Of training: the dial. How many steps fit is measured first."""
+    steps: int | None = None
+    """Of training, instead of --seconds."""
+    seed: int = 0
+    """Of the weights, the order and the fields."""
+    resolution: int = 64
+    """Cells a side."""
+    out: Path = Path("runs/darcy")
+    """The run folder."""
+    threads: int = 1
+    """Of torch."""
+    anew: bool = False
+    """Delete the run that is in the folder and start again."""
+    channels: int = 24
+    """Of the network."""
+    layers: int = 3
+    """Of each of its two trunks."""
+    batch: int | None = None
+    """Fields per step; by default what the room found to be good."""
+    lr: float | None = None
+    """The largest learning rate; by default what the room found to be good."""
+    unseen: int = 80
+    """Unseen fields of the training families; the others are in the recipe's [[outside]]."""
+    references: int = 10
+    """Of each family so many are compared with a solution on a mesh four times finer."""
+    singles: int = 50
+    """So many fields are guarded one at a time too."""
+    tol: float = 0.1
+    """Of the guards: relative energy error."""
+    train: Annotated[tuple[Family, ...], tyro.conf.Suppress] = ()
+    outside: Annotated[tuple[Family, ...], tyro.conf.Suppress] = ()
+
+    def __post_init__(self) -> None:
+        if not self.train or not self.outside:
+            raise ValueError("recipe: received no [[train]] or no [[outside]], expected at least one family of each; see the recipe that "
+                             "ships, src/wellposed/elliptic/recipes/darcy.toml")
+        for name, least in (("resolution", 8), ("unseen", 1), ("references", 0), ("singles", 1), ("threads", 1)):
+            if getattr(self, name) < least:
+                raise ValueError(f"--{name}: received {getattr(self, name)}, expected at least {least}")
+        if not 0 < self.tol < 10:
+            raise ValueError(f"--tol: received {self.tol}, expected a relative error such as 0.1")
+        if self.resolution % 8:
+            raise ValueError(f"--resolution: received {self.resolution}, expected a multiple of 8, such as 64: the levels halve the grid")
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Of training, as far as they are given."""
+        given = {"batch": self.batch, "lr": self.lr, "seed": self.seed, "threads": self.threads, **self.length}
+        return {name: value for name, value in given.items() if value is not None}
+
+    @property
+    def length(self) -> dict[str, Any]:
+        """The one length that training takes: steps where they are given."""
+        return {"seconds": self.seconds} if self.steps is None else {"steps": self.steps}
+
+    def table(self) -> dict[str, Any]:
+        """The table [recipe] of config.toml: what was asked for, resolved; not where, nor on how many threads."""
+        return {k: v for k, v in asdict(self).items() if k not in ("out", "threads", "anew", *(("seconds",) if self.steps else ()))}
+
+
+def read_recipe(name: str) -> Recipe:
+    """The recipe that ships under this name, or of a file ending in .toml.
+
+    Raises:
+        ValueError: unknown name, or a file that is not a recipe; the entry is named. FileNotFoundError: there is no such file.
+    """
+    if name in SHIPPED:
+        return _recipe(files("wellposed").joinpath(f"elliptic/recipes/{name}.toml").read_text("utf-8"), name)
+    if not name.endswith(".toml"):
+        raise ValueError(f"received the recipe {name!r}, expected {' or '.join(SHIPPED)}, or a file ending in .toml")
+    if not Path(name).is_file():
+        raise FileNotFoundError(f"there is no file {name}; expected a recipe, or the name of one: {', '.join(SHIPPED)}")
+    return _recipe(Path(name).read_text("utf-8"), name)
+
+
+def _recipe(text: str, name: str) -> Recipe:
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"{name} is not TOML: {error}") from None
+    for key in ("train", "outside"):
+        given = table.get(key, [])
+        if not isinstance(given, list):
+            raise ValueError(f"{name}: received {key} = {given!r}, expected tables [[{key}]]")
+        table[key] = tuple(Family(**_known(Family, entry, f"{name}, [[{key}]]")) for entry in given)
+    if "out" in table:
+        table["out"] = Path(table["out"])
+    elif name not in SHIPPED:
+        table["out"] = Path("runs") / Path(name).stem
+    return Recipe(**_known(Recipe, table, name))
+
+
+def _known(kind: type, table: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """A table whose entries are those of a dataclass, with numbers where it has numbers."""
+    expected = [f.name for f in fields(kind)]
+    needed = ("name", "field", "samples") if kind is Family else ()
+    missing = [name for name in needed if name not in table]
+    for key, value in table.items():
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        wrong = (key in NUMBERS and not number) or (key in WHOLE and not (number and isinstance(value, int)))
+        if key not in expected or wrong:
+            said = "a number" if key in NUMBERS else "a whole number" if key in WHOLE else f"entries of {', '.join(expected)}"
+            raise ValueError(f"{where}: received {key} = {value!r}, expected {said}")
+    if missing:
+        raise ValueError(f"{where}: received no {', '.join(missing)}, expected {', '.join(needed)}")
+    return dict(table)

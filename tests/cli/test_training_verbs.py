@@ -1,0 +1,41 @@
+"""``wellposed run`` and ``wellposed train``, with settings so small that nothing good is learned."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from wellposed.cli.main import main
+from wellposed.elliptic import Darcy, MgNO, generate
+from wellposed_check import check
+
+
+def test_train_elliptic_then_load(tmp_path, capsys):
+    data = tmp_path / "a.npy"
+    np.save(data, np.asarray(generate("lognormal", 16, 6, seed=3).coefficient))
+    out = tmp_path / "run"
+    call = ["train", "elliptic", "--data", str(data), "--steps", "4", "--channels", "4", "--out", str(out)]
+    assert main(call) == 0
+    model = MgNO.load(out)
+    potential, stream = model(Darcy(np.load(data)))
+    assert potential.shape == stream.shape == (6, 17, 17)
+    assert main(call) == 0  # finished: nothing is trained again
+    assert "finished" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("more", [["--loss", "bound", "--labels", "u.npy"], ["--boundary", "periodic"], ["--steps", "0"]])
+def test_train_elliptic_says_what_is_wrong(tmp_path, capsys, more):
+    data = tmp_path / "a.npy"
+    np.save(data, np.ones((2, 16, 16)))
+    assert main(["train", "elliptic", "--data", str(data), "--out", str(tmp_path / "run"), *more]) == 2
+    assert "received" in capsys.readouterr().err
+
+
+def test_run_darcy_leaves_a_certificate_that_checks(tmp_path):
+    out = tmp_path / "darcy"
+    call = ["run", "darcy", "--steps", "3", "--resolution", "16", "--channels", "4", "--layers", "2", "--unseen", "2", "--references", "1",
+            "--singles", "1", "--out", str(out)]
+    assert main(call) == 0
+    assert check(out, problem=out / "problem.npz", answer=out / "answer.npz").exit_code in (0, 3)
+    assert (out / "report.html").stat().st_size > 10_000
+    assert main(call) == 0
