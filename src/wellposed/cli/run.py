@@ -248,8 +248,8 @@ def commands(recipe: Recipe) -> list[tuple[str, str]]:
     return [
         (f"{call} {shlex.join(['check', out, '--problem', problem, '--answer', answer])}", "re-verify one of the certificates yourself"),
         (f"{call} {shlex.join(again)}", "certify the network's answer again; put your own files in their place"),
-        (f"{call} train elliptic --data FILE", "train on fields of your own"),
-        (f"{python} -c {shlex.quote(code)}", "in Python: the trained network on any field")]
+        (f"{call} train elliptic --data a.npy", "train on fields of your own"),
+        (f'python -c "from wellposed.elliptic import MgNO; print(MgNO.load({out!r}))"', "the trained network in Python")]
 
 
 def _next(console: Console, recipe: Recipe) -> None:
