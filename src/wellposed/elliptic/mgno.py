@@ -41,7 +41,7 @@ class Layer(nn.Module):
 
     def forward(self, u: Fields, extra: int) -> Fields:
         n = self.cycle.ends.cells(u.shape)
-        out = self.cycle(u, extra) * (2 * math.pi**2 / n**2) + self.mix(u)
+        out = self.mix(u).add_(self.cycle(u, extra), alpha=2 * math.pi**2 / n**2)
         return out if self.function is None else out + self._bias(u, n)
 
     def _bias(self, u: Fields, n: int) -> Fields:
@@ -130,7 +130,7 @@ class MgNO(nn.Module):
 
     @classmethod
     def darcy(cls, boundary: str | Mapping[str, str] = "dirichlet", channels: int = 24, layers: int = 3, levels: int = 5,
-              activation: str | nn.Module = "silu", **options: Any) -> MgNO:
+              activation: str | nn.Module = "gelu", **options: Any) -> MgNO:
         """The network for Darcy problems that `wellposed run darcy` trains: all features, and both trunks."""
         return cls(FEATURES, 1, channels, layers, levels, boundary, stream=True, activation=activation, **options)
 

@@ -8,7 +8,7 @@ Multigrid* (ICLR 2024). Unlike the released code, the residual is restricted, no
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -135,21 +135,22 @@ class Multigrid(nn.Module):
     def _cycle(self, f: Fields, level: int, coarse: list[Tensor]) -> Fields:
         k, ends = 0 if self.shared else max(level, 0), self.ends
 
+        # sums are written into what a convolution has just made: no backward pass needs that, and memory is most of the time
         def residual(u: Fields) -> Fields:
-            return f - (ends.convolve(u, coarse[max(level, 0)]) if coarse else self.operator[k].convolve(u, ends))
+            return (ends.convolve(u, coarse[max(level, 0)]) if coarse else self.operator[k].convolve(u, ends)).neg_().add_(f)
 
-        u = self.before[0][k].convolve(f, ends)
-        for smoother in list(self.before)[1:]:
-            u = u + smoother[k].convolve(residual(u), ends)
+        def smooth(u: Fields, smoothers: Iterable[Modules[Kernel]]) -> Fields:
+            for smoother in smoothers:
+                u = smoother[k].convolve(residual(u), ends).add_(u)
+            return u
+
+        u = smooth(self.before[0][k].convolve(f, ends), list(self.before)[1:])
         if level == self.levels - 1:
-            for smoother in (*self.after, *self.before) * (self.coarsest - 1):
-                u = u + smoother[k].convolve(residual(u), ends)
+            u = smooth(u, (*self.after, *self.before) * (self.coarsest - 1))
         else:
             down = self.prolongation[k].transposed if self.galerkin else self.restriction[k].restrict
             u = u + self.prolongation[k].prolong(self._cycle(down(residual(u), ends), level + 1, coarse), ends)
-        for smoother in self.after:
-            u = u + smoother[k].convolve(residual(u), ends)
-        return u
+        return smooth(u, self.after)
 
     def _operators(self) -> list[Tensor]:
         """A on every level: R A P of the one above."""
