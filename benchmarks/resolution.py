@@ -79,7 +79,7 @@ def main() -> int:
         coarse = problem.coefficient.reshape(options.count, TRAINED, n // TRAINED, TRAINED, -1).mean((2, 4)).numpy()
         same.append(coarse)
         found[n] = examine(model, problem)
-    table = Table("cells", "L2,\nto FE", "ratio", "energy,\nto FE", "ratio", "energy,\nexact", "ratio", "FE itself,\nexact", "bound", "ratio",
+    table = Table("cells", "L2,\nto FE", "ratio", "energy,\nto FE", "ratio", "energy,\nexact", "ratio", "FE,\nexact", "bound", "ratio",
                   "ms an\nanswer", title=f"{options.count} two-phase functions, the network trained at {TRAINED} x {TRAINED}; means")
     base, lost = found[TRAINED], []
     for n, e in found.items():
