@@ -165,7 +165,7 @@ def main() -> int:
     tasks = [(name, n) for name in SIDES for n in sizes]
     title = f"about {12 * (options.largest / 1024) ** 2:.1f} minutes, the first time"
     found = {(name, n): (kept(name, n), asymmetry(SIDES[name], n)) for name, n in track(tasks, description=title)}
-    table = Table("sides", "n", "contraction", "limit", "residual", "change", "steps", "lowest", "dense", "asymmetry", "of <Bx, Bx>", "holds",
+    table = Table("sides", "n", "rate", "limit", "residual", "change", "steps", "least", "dense", "asymmetry", "of <Bx, Bx>", "holds",
                   title="spectral radius of I - B A in the energy product")
     lost = []
     for (name, n), (c, (one, two)) in found.items():
