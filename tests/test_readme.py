@@ -18,6 +18,14 @@ def test_the_python_runs_and_prints_the_certificate_shown(tmp_path):
     assert printed[: len(expected)] == expected
 
 
+def test_the_other_python_runs(tmp_path):
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.S)
+    for program in blocks[1:]:
+        run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path)
+        assert run.returncode == 0, run.stderr
+        assert "elliptic.energy_error/1" in run.stdout
+
+
 def test_every_file_it_links_to_is_there():
     links = re.findall(r"\]\(([^)#:]+)\)", (ROOT / "README.md").read_text("utf-8"))
     assert links
