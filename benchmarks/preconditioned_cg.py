@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import inspect
 import sys
 import time
 from collections.abc import Callable
@@ -41,6 +42,7 @@ from wellposed.elliptic.positive import CoefficientCycle, PositiveMultigrid, pre
 from wellposed.numerics import krylov
 from wellposed.numerics import multigrid as classical
 from wellposed.numerics.multigrid import halvings
+from wellposed.report.earned import EVEN
 
 FOLDER = Path("runs/benchmarks")
 CORNER = {"bottom": "neumann", "right": "dirichlet", "top": "dirichlet", "left": "neumann"}
@@ -182,9 +184,10 @@ def peer(problem: Darcy) -> tuple[np.ndarray, np.ndarray]:
 
 
 def kept(boundary: str, n: int, first: int, count: int) -> dict[str, Batch]:
-    """All methods on one batch, from the file that this very program wrote, or solved."""
-    sources = b"".join(Path(str(m.__file__)).read_bytes() for m in (positive, classical, krylov, families)) + Path(__file__).read_bytes()
-    file = FOLDER / f"cg-{hashlib.sha256(sources).hexdigest()[:12]}-{boundary}-{n}-{first}-{count}.npz"
+    """All methods on one batch, from the file that these very functions wrote, or solved."""
+    parts = (positive, classical, krylov, families, draw, assemble, residuals, random_channels, channels, random_coefficient, solve, peer)
+    sources = "".join(map(inspect.getsource, parts)) + f"{list(METHODS)} {TOL} {RECOMPUTED} {MOST} {CHANNELS} {NOISE}"
+    file = FOLDER / f"cg-{hashlib.sha256(sources.encode()).hexdigest()[:12]}-{boundary}-{n}-{first}-{count}.npz"
     names = ("steps", "residual", "seconds", "cpu")
     if not file.exists():
         problem = draw(boundary, n, first, count)
@@ -206,7 +209,7 @@ def show(table: Table, sides: str, batches: list[dict[str, Batch]]) -> int:
         good = (steps >= 0) & (residual <= RECOMPUTED)
         cpu = np.median([b[m].cpu / len(b[m].steps) for b in batches])
         ratio = float(np.median(rates[PEER] / each))
-        verdict = "" if m == PEER else f"{ratio:.2f}, {'wins' if ratio > 1 else 'LOSES'}"
+        verdict = "" if m == PEER else f"{ratio:.2f}, {'wins' if ratio > EVEN else 'LOSES' if ratio < 1 / EVEN else 'even'}"
         table.add_row(sides, m, f"{good.sum()} of {len(good)}", f"{np.median(steps[good]) if good.any() else np.nan:.0f}",
                       str(steps.max()), f"{residual.max():.1e}", f"{1e3 * np.median(each):.1f}", f"{1e3 * cpu:.1f}", verdict)
         sides, lost = "", lost + (0 if m == PEER else int((~good).sum()))
