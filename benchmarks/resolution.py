@@ -87,7 +87,7 @@ def main() -> int:
     model = trained(options.run)
     sizes = [n for n in (TRAINED, 128, 256, 512) if n <= options.finest]
     work = sum(n**2 for n in sizes) / TRAINED**2 * options.count / 60
-    print(f"{options.count} functions on {len(sizes)} meshes: about {work * 0.07:.1f} minutes, most for the references, which are kept")
+    print(f"{options.count} functions on {len(sizes)} meshes: about {work * 0.2:.1f} minutes, most for the references, which are kept")
     found: dict[tuple[str, int], Errors] = {}
     same = []
     for n in sizes:
