@@ -24,7 +24,8 @@ RATES = (2e-3, 6e-3)
 BETAS = (0.9, 0.99)
 COARSE = 0.8
 """On the lift the first part of the steps is made on the mesh half as fine, for everyone whose setting does not say otherwise."""
-MGNO = ({"channels": 24, "layers": 3, "levels": 5, "batch": 4}, {"channels": 16, "layers": 4, "levels": 5, "batch": 4})
+SHARED = {"levels": 5, "repeated": 1, "separable": 1}
+MGNO = ({"channels": 24, "layers": 3, **SHARED, "batch": 4}, {"channels": 16, "layers": 4, **SHARED, "batch": 4})
 FNO = ({"width": 24, "modes": 12, "batch": 8}, {"width": 16, "modes": 12, "batch": 4})
 CNN = ({"width": 16, "blocks": 3, "batch": 4}, {"width": 24, "blocks": 2, "batch": 4})
 SIZES: dict[tuple[str, str, str], tuple[dict[str, Any], dict[str, Any]]] = {

@@ -113,7 +113,8 @@ def test_channel_cycle_with_extreme_weights(w: dict[str, Any]):
                 kernel.weight.mul_(w[name])
         cycle.share.fill_(w["share"])
         cycle.lift.mul_(w["lift"])
-    demand_positive(channel_matrix(cycle, sides, 4), channel_floor(cycle, 4))
+    n = 2 ** max(2, w["levels"])
+    demand_positive(channel_matrix(cycle, sides, n), channel_floor(cycle, n))
 
 
 @EVERYWHERE

@@ -139,8 +139,8 @@ def _learn(console: Console, folder: Path) -> None:
     from wellposed.training import train
 
     n, steps = 32, 200
-    console.print(f"\n[bold]5[/] an operator of our own, trained on its guaranteed bound without a label: MgNO, 200 fields of {n} x {n} cells, "
-                  f"{steps} steps", soft_wrap=True)
+    console.print("\n[bold]5[/] an operator of our own, trained on its guaranteed bound without a label: MgNO, 200 fields of "
+                  f"{n} x {n} cells, {steps} steps", soft_wrap=True)
     torch.manual_seed(0)
     model, unseen = MgNO.darcy(channels=16, levels=4), generate("two-phase", n, 50, seed=1)
     run = train(model, generate("two-phase", n, 200, seed=0), steps=steps, threads=1, folder=folder, quiet=True)
@@ -149,9 +149,9 @@ def _learn(console: Console, folder: Path) -> None:
         for weight in run.model.parameters():
             weight.zero_()
     start = examine(run.model, unseen, "start").relative  # what the network is given: the answer for a constant coefficient
-    console.print(f"  {run.message}\n  on {len(unseen)} unseen fields its answers are wrong in energy by at most {np.median(network):.0%} in the "
-                  f"median and {network.max():.0%} at worst,\n  proved from the network alone, with no solve (what it starts from: "
-                  f"{np.median(start):.0%} and {start.max():.0%}). A minute on 64 x 64 cells halves that: "
+    console.print(f"  {run.message}\n  on {len(unseen)} unseen fields its answers are wrong in energy by at most "
+                  f"{np.median(network):.0%} in the median and {network.max():.0%} at worst,\n  proved from the network alone, with no "
+                  f"solve (what it starts from: {np.median(start):.0%} and {start.max():.0%}). A minute on 64 x 64 cells halves that: "
                   f"{program()} run darcy", soft_wrap=True)
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -11,7 +14,8 @@ from wellposed.elliptic.flux import Flux, Stream
 from wellposed.elliptic.problem import Darcy, boundary_values
 from wellposed.numerics.krylov import ConjugateGradients
 from wellposed.numerics.multigrid import VCycle
-from wellposed.numerics.q1 import Nodes, Stiffness, cell_load, pair
+from wellposed.numerics.q1 import Cells, Nodes, Stiffness, cell_load, pair
+from wellposed.numerics.space import NodalSpace
 
 MOST_STEPS, SWEEPS = 500, 2
 CHUNK = 2**19  # cells whose cycles are run at once, so that a large batch needs no more memory than a small one
@@ -29,19 +33,23 @@ def load(problem: Darcy) -> Nodes:
     return out
 
 
-def potential_iteration(problem: Darcy, start: Nodes | None = None) -> ConjugateGradients:
+Preconditioner = Callable[[Cells, NodalSpace], Callable[[Nodes], Nodes]]
+CYCLE: Preconditioner = partial(VCycle, sweeps=SWEEPS)
+
+
+def potential_iteration(problem: Darcy, start: Nodes | None = None, preconditioner: Preconditioner = CYCLE) -> ConjugateGradients:
     """Cycles towards the finite-element solution, from `start` (with its boundary values) or zero."""
     a = problem.coefficient
     if start is None:
         start = boundary_values(problem, a.new_zeros(len(a), problem.n + 1, problem.n + 1))
     space = problem.space()
-    return ConjugateGradients(Stiffness(a), load(problem), start, VCycle(a, space, sweeps=SWEEPS), space)
+    return ConjugateGradients(Stiffness(a), load(problem), start, preconditioner(a, space), space)
 
 
 class StreamIteration:
     """Cycles towards the best stream function, from `start` or zero."""
 
-    def __init__(self, problem: Darcy, t0: Flux, start: Stream | None = None) -> None:
+    def __init__(self, problem: Darcy, t0: Flux, start: Stream | None = None, preconditioner: Preconditioner = CYCLE) -> None:
         a = 1 / problem.coefficient
         if start is None:
             zero = a.new_zeros(len(a), problem.n + 1, problem.n + 1)
@@ -51,7 +59,7 @@ class StreamIteration:
         if start.drift is not None:
             psi = psi + sum(start.drift[:, k, None, None] * r for k, r in enumerate(self._ramps))
         space, functional = problem.space(essential="neumann"), flux.functional(problem, t0)
-        self._solver = ConjugateGradients(Stiffness(a), functional, psi, VCycle(a, space, sweeps=SWEEPS), space, self._ramps)
+        self._solver = ConjugateGradients(Stiffness(a), functional, psi, preconditioner(a, space), space, self._ramps)
 
     def step(self) -> Float[Tensor, " samples"]:
         """One cycle; returns by how much each eta^2 fell."""

@@ -125,19 +125,14 @@ def _energy(a: Tensor, v: Tensor) -> Tensor:
 
 
 def _coarse(problem: Darcy) -> Darcy:
-    """A problem of the same kind on a mesh half as fine."""
-    s, n = len(problem), problem.n // 2
-    g, values = problem.neumann, problem.dirichlet
-    return problem._with(coefficient=problem.coefficient[:, ::2, ::2].contiguous(),
-                         source=problem.source.reshape(s, n, 2, n, 2).mean((2, 4)),
-                         neumann=None if g is None else g.reshape(s, 4, n, 2).mean(3),
-                         dirichlet=None if values is None else values[:, ::2, ::2].contiguous())
+    """A problem of the same kind on a mesh half as fine, with values of the coefficient that it has: means would be new ones."""
+    return problem.coarsened(2)._with(coefficient=problem.coefficient[:, ::2, ::2].contiguous())
 
 
 def _can_halve(model: nn.Module, n: int) -> bool:
     if not isinstance(model, MgNO):
         return True
-    levels = model.config["levels"] - 1 + model.extra(n // 2)
+    levels = model.config["levels"] - 2
     return model.config["levels"] > 2 and levels >= 1 and (n // 2) % 2**levels == 0
 
 

@@ -20,6 +20,7 @@ from wellposed.elliptic.kernels import even_axes
 from wellposed.elliptic.lift import FEATURES, Lift
 from wellposed.elliptic.multigrid import Multigrid
 from wellposed.elliptic.problem import Darcy
+from wellposed.numerics.q1 import interpolate
 from wellposed.numerics.space import SIDES
 
 ACTIVATIONS: Mapping[str, Callable[[], nn.Module]] = {"gelu": nn.GELU, "silu": nn.SiLU, "relu": nn.ReLU, "tanh": nn.Tanh}
@@ -99,8 +100,12 @@ class MgNO(nn.Module):
         smoothing, shared, transfers, noise: as `Multigrid`.
         modes: B as a function with modes x modes cosines; 0 for constants, which keep symmetries.
         activation: "gelu", "silu", "relu", "tanh", or any module.
-        resolution: cells a side that `levels` refers to; finer grids then get more levels, with the finest level's
-            kernels, and coarser ones fewer. None: `levels` on every grid. Training sets it.
+        resolution: cells a side that `levels` refers to; coarser grids then get fewer levels. None: `levels` on every
+            grid. Training sets it.
+        repeated: this many levels at the fine end share the kernels of the one below them: what training on a coarser
+            grid has taught them is then in place on the finer one.
+        finer: what a grid at least twice as fine as `resolution` does. "interpolate": the means of its cells are asked
+            for, and nodal values interpolated; "levels": it gets more levels, with the finest one's kernels.
 
     Raises:
         ValueError: numbers out of range, an unknown boundary or activation.
@@ -109,18 +114,24 @@ class MgNO(nn.Module):
     def __init__(self, in_channels: int, out_channels: int, channels: int = 16, layers: int = 4, levels: int = 5,
                  boundary: str | Mapping[str, str] = "dirichlet", *, stream: bool = False, separable: int = 2,
                  smoothing: tuple[int, int] = (1, 1), shared: bool = False, transfers: str = "learned", noise: float = 0.05,
-                 modes: int = 0, activation: str | nn.Module = "gelu", resolution: int | None = None) -> None:
+                 modes: int = 0, activation: str | nn.Module = "gelu", resolution: int | None = None,
+                 repeated: int = 0, finer: str = "interpolate") -> None:
         super().__init__()
         if min(in_channels, out_channels, channels, layers, levels) < 1 or modes < 0:
             raise ValueError(f"MgNO: received in_channels={in_channels}, out_channels={out_channels}, channels={channels}, layers="
                              f"{layers}, levels={levels}, modes={modes}; expected at least 1 of each, and modes not negative")
         if stream and out_channels != 1:
             raise ValueError(f"MgNO: received stream=True with out_channels={out_channels}, expected 1: one potential, one stream function")
+        if finer not in ("interpolate", "levels") or not 0 <= repeated < levels:
+            raise ValueError(f"MgNO: received finer={finer!r} and repeated={repeated}, expected 'interpolate' or 'levels', and fewer than "
+                             f"{levels}, the levels")
         self.ends, self.in_channels, self.resolution = Ends.of(boundary), in_channels, resolution
-        cycle = {"levels": levels, "separable": separable, "smoothing": tuple(smoothing), "shared": shared, "transfers": transfers,
-                 "noise": noise}
+        self.repeated, self.finer = repeated, finer
+        cycle = {"levels": levels - repeated, "separable": separable, "smoothing": tuple(smoothing), "shared": shared,
+                 "transfers": transfers, "noise": noise}
         self._config = {"in_channels": in_channels, "out_channels": out_channels, "channels": channels, "layers": layers,
-                        "boundary": list(self.ends.sides), "stream": stream, "modes": modes, **cycle, "smoothing": list(smoothing)}
+                        "boundary": list(self.ends.sides), "stream": stream, "modes": modes, "repeated": repeated, "finer": finer,
+                        **cycle, "levels": levels, "smoothing": list(smoothing)}
         self._activation = activation if isinstance(activation, str) else type(activation).__name__
         act = _activation(activation)
         self.potential = Trunk(in_channels, out_channels, channels, layers, self.ends, act, modes, even_axes(self.ends), cycle)
@@ -132,7 +143,8 @@ class MgNO(nn.Module):
     def darcy(cls, boundary: str | Mapping[str, str] = "dirichlet", channels: int = 24, layers: int = 3, levels: int = 5,
               activation: str | nn.Module = "gelu", **options: Any) -> MgNO:
         """The network for Darcy problems that `wellposed run darcy` trains: all features, and both trunks."""
-        return cls(FEATURES, 1, channels, layers, levels, boundary, stream=True, activation=activation, **options)
+        given = {"repeated": min(1, levels - 1), "separable": 1, **options}
+        return cls(FEATURES, 1, channels, layers, levels, boundary, stream=True, activation=activation, **given)
 
     @property
     def config(self) -> dict[str, Any]:
@@ -175,19 +187,38 @@ class MgNO(nn.Module):
             from wellposed.elliptic.trial import answer, trial
 
             return answer(self, x) if isinstance(x, Darcy) else trial(self, x, amplitudes)
-        return self.ends.nodes(self.potential(self._demand(x), self.extra(x.shape[-1])))
+        y = self._nodes(self.potential, self._demand(x))
+        return y[..., :-1, :-1].contiguous() if self.ends.periodic else y
 
     def both(self, fields: Fields, stream_fields: Fields) -> tuple[Fields, Fields | None]:
         """Potentials and stream functions at all (n + 1) x (n + 1) nodes, each from its own cell fields."""
-        extra = self.extra(fields.shape[-1])
-        v = _wrap(self.ends.nodes(self.potential(self._demand(fields), extra)), self.ends)
-        if self.stream is None:
-            return v, None
-        return v, _wrap(self.ends.dual.nodes(self.stream(self._demand(stream_fields), extra)), self.ends)
+        v = self._nodes(self.potential, self._demand(fields))
+        return v, None if self.stream is None else self._nodes(self.stream, self._demand(stream_fields))
+
+    def factor(self, n: int) -> int:
+        """How many cells of a grid of n cells a side are taken together, along each axis."""
+        if self.resolution is None or self.finer == "levels" or n < self.resolution:
+            return 1
+        return 2 ** int(math.log2(n / self.resolution))
 
     def extra(self, n: int) -> int:
-        """Levels that a grid of n cells has more than the reference."""
-        return 0 if self.resolution is None else round(math.log2(n / self.resolution))
+        """Levels that a grid of n cells has more than the kernels' own."""
+        if self.resolution is None:
+            return self.repeated
+        more = round(math.log2(n / self.resolution))
+        return self.repeated + (more if self.finer == "levels" else min(more, 0))
+
+    def _nodes(self, trunk: Trunk, cells: Fields) -> Fields:
+        """(n + 1) x (n + 1) nodal values, periodic too."""
+        n = cells.shape[-1]
+        factor = self.factor(n)
+        if factor == 1:
+            return _wrap(trunk.ends.nodes(trunk(cells, self.extra(n))), trunk.ends)
+        if n % factor:
+            raise ValueError(f"MgNO: received a grid of {n} x {n} cells, expected a multiple of {factor}: it was trained on "
+                             f"{self.resolution} x {self.resolution}; crop or resample the fields")
+        y = self._nodes(trunk, nn.functional.avg_pool2d(cells, factor))
+        return interpolate(y.flatten(0, 1), factor).unflatten(0, y.shape[:2])
 
     def _demand(self, x: Fields) -> Fields:
         wanted = self.in_channels

@@ -170,6 +170,21 @@ class Darcy:
                           dirichlet=None if values is None else interpolate(values, factor),
                           blur=None if values is None else 2.0**-50 * values.abs().amax((1, 2)))
 
+    def coarsened(self, factor: int) -> Darcy:
+        """A problem like it on a mesh `factor` times coarser: geometric means of a, means of f and g, Dirichlet values at the nodes left.
+
+        Raises:
+            ValueError: the mesh is no multiple.
+        """
+        s, n = len(self), self.n // factor
+        if self.n % factor:
+            raise ValueError(f"received a mesh of {self.n} x {self.n} cells to take {factor} x {factor} together, expected a multiple of "
+                             f"{factor}; crop or resample the fields")
+        a, f = (x.reshape(s, n, factor, n, factor).mean((2, 4)) for x in (self.coefficient.log(), self.source))
+        g, values = self.neumann, self.dirichlet
+        return self._with(coefficient=a.exp(), source=f, neumann=None if g is None else g.reshape(s, 4, n, factor).mean(3),
+                          dirichlet=None if values is None else values[:, ::factor, ::factor].contiguous())
+
     def space(self, n: int | None = None, essential: str = "dirichlet") -> NodalSpace:
         """Potentials that vanish on the Dirichlet sides; or, with "neumann", stream functions that vanish on those."""
         bottom, right, top, left = (side == essential for side in self.sides)

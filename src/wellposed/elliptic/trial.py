@@ -6,9 +6,10 @@ amplitudes s, r and the constant flux c (where the sides leave one free) minimiz
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -16,10 +17,15 @@ from torch import Tensor
 
 from wellposed.elliptic import flux
 from wellposed.elliptic.ends import Ends
+from wellposed.elliptic.finite_elements import StreamIteration, potential_iteration
 from wellposed.elliptic.flux import Flux, Stream
 from wellposed.elliptic.lift import Lift, lift
 from wellposed.elliptic.problem import Darcy
-from wellposed.numerics.q1 import Nodes, gradient, pair
+from wellposed.numerics.multigrid import jacobi
+from wellposed.numerics.q1 import Nodes, gradient, interpolate, pair
+
+SMOOTHING = 2
+"""Steps of Jacobi's method, with conjugate directions, for each halving of the mesh below the model's own, as in cascadic multigrid."""
 
 
 class Surrogate(Protocol):
@@ -37,6 +43,13 @@ class Surrogate(Protocol):
     def both(self, fields: Tensor, stream_fields: Tensor) -> tuple[Tensor, Tensor | None]: ...
 
     def parameters(self) -> Iterator[Tensor]: ...
+
+
+@runtime_checkable
+class Resolved(Protocol):
+    """A surrogate that was trained on one mesh: on an n x n mesh it is asked on one `factor(n)` times coarser."""
+
+    def factor(self, n: int) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -74,18 +87,47 @@ def answer(model: Surrogate, problem: Darcy) -> Any:
     if problem.sides != model.ends.sides:
         raise ValueError(f"received a problem with the sides {problem.sides}, expected those of the model, {model.ends.sides} (bottom, "
                          "right, top, left)")
-    device = next(model.parameters()).device
     potentials, streams = [], []
     for chunk in problem.chunks(2**17):
-        start = lift(problem[chunk])
-        found = trial(model, start.to(start.load.to(device)))
-        potentials.append(found.potential)
-        if found.stream is not None:
-            psi = found.stream.psi.to(problem.coefficient)
-            drift = None if found.stream.drift is None else found.stream.drift.to(problem.coefficient)
-            streams.append(flux.unite(problem[chunk], Stream(psi, drift)))
+        v, stream = _answer(model, problem[chunk])
+        potentials.append(v)
+        if stream is not None:
+            streams.append(flux.unite(problem[chunk], stream))
     v = problem.give(torch.cat(potentials).to(problem.coefficient))
     return (v, problem.give(torch.cat(streams))) if streams else v
+
+
+def _answer(model: Surrogate, problem: Darcy) -> tuple[Nodes, Stream | None]:
+    """Potential and stream function in float64."""
+    factor = model.factor(problem.n) if isinstance(model, Resolved) else 1
+    if factor > 1:
+        return _interpolated(model, problem, factor)
+    start = lift(problem)
+    found, like = trial(model, start.to(start.load.to(next(model.parameters()).device))), problem.coefficient
+    if found.stream is None:
+        return found.potential.to(like), None
+    drift = found.stream.drift
+    return found.potential.to(like), Stream(found.stream.psi.to(like), None if drift is None else drift.to(like))
+
+
+def _interpolated(model: Surrogate, problem: Darcy, factor: int) -> tuple[Nodes, Stream | None]:
+    """What the model changes on its own mesh, interpolated, and smoothed with the finer mesh's coefficient."""
+    coarse = problem.coarsened(factor)
+    own, start, steps = lift(coarse), lift(problem), SMOOTHING * round(math.log2(factor))
+    v, stream = _answer(model, coarse)
+    potential = potential_iteration(problem, start.potential + interpolate(v - own.potential, factor), jacobi)
+    for _ in range(steps):
+        potential.step()
+    if stream is None:
+        return potential.x, None
+    drift = None
+    if stream.drift is not None and own.stream.drift is not None and start.stream.drift is not None:
+        drift = start.stream.drift + stream.drift - own.stream.drift
+    begin = Stream(start.stream.psi + interpolate(stream.psi - own.stream.psi, factor), drift)
+    iteration = StreamIteration(problem, flux.particular(problem), begin, jacobi)
+    for _ in range(steps):
+        iteration.step()
+    return potential.x, iteration.stream
 
 
 def _potential(start: Lift, w: Nodes, amplitude: bool) -> Nodes:

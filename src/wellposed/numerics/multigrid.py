@@ -8,6 +8,7 @@ of its diagonal.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -73,6 +74,12 @@ class _Level:
 
     def residual(self, functional: Nodes, v: Nodes) -> Nodes:
         return functional - self.space.assemble(self.stiffness(v))
+
+
+def jacobi(a: Cells, space: NodalSpace) -> Callable[[Nodes], Nodes]:
+    """The diagonal preconditioner: it takes out what varies from node to node, and little else."""
+    inverse = space.free / space.identify(Stiffness(a).diagonal)
+    return lambda functional: inverse * functional
 
 
 class VCycle:
