@@ -22,10 +22,11 @@ TOL = 0.3
 def case(tmp_path_factory):
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("runs") / "run"
-    run = wellposed.train(MgNO.darcy(channels=4, layers=2, levels=3), draw("smooth", 16, 8), validation=draw("smooth", 16, 4, seed=2), steps=6,
-                          report_every=2, folder=folder, quiet=True)
-    exams = [examine(run.model, draw("smooth", 16, 3, seed=1), "smooth", references=2),
-             examine(run.model, draw("checkerboard", 16, 2, seed=1, source="random"), f"squares {EVIL}", inside=False, references=1)]
+    model = MgNO.darcy(channels=4, layers=2, levels=3)
+    run = wellposed.train(model, draw("smooth", 16, 8), validation=draw("smooth", 16, 4, seed=2), steps=6, report_every=2,
+                          folder=folder, quiet=True)
+    exams = [examine(model, draw("smooth", 16, 3, seed=1), "smooth", references=2),
+             examine(model, draw("checkerboard", 16, 2, seed=1, source="random"), f"squares {EVIL}", inside=False, references=1)]
     rows = [GuardRow("network", 2, 1, 0, 0, 51.5, 0.75), GuardRow("zero start", 0, 3, 0, 0, 33.5, 2.25)]
     return TrainedCase(f"a case {EVIL}", f"about {EVIL}", run.history, exams, {"all at once": rows, "one by one": rows[::-1]}, TOL,
                        exams[0].certificate(1, tol=TOL), 1, [(f"wellposed check 'a b' {EVIL}", "again")], f"a note {EVIL}")
@@ -60,6 +61,8 @@ def test_the_numbers_are_those_of_the_exams(case):
         assert (row.fields, row.median, row.largest) == (len(exam.relative), np.median(exam.relative), max(exam.relative))
         for x in (row.median, row.largest, row.width):
             assert f">{percent(x)}<" in html
+        assert row.effectivity is not None
+        assert row.largest_effectivity is not None
         assert f">{row.effectivity:.2f}<" in html
         assert (row.references, row.violations) == (len(exam.effectivity), 0)
         assert 1 <= row.effectivity <= row.largest_effectivity
