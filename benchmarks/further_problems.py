@@ -23,7 +23,8 @@ from rich.console import Console
 from rich.table import Table
 from truth import FOLDER, truth
 
-from wellposed.elliptic import Darcy, generate
+from wellposed.elliptic import Darcy
+from wellposed.elliptic.families import draw
 from wellposed.elliptic.helmholtz import generate_helmholtz
 from wellposed.elliptic.one_step import generate_one_step
 
@@ -35,8 +36,8 @@ Arrays = tuple[np.ndarray, np.ndarray]
 
 def darcy(field: str, boundary: str | Mapping[str, str]) -> Darcy:
     # with Neumann sides alone a constant source would be balanced away
-    source = "random" if boundary == "neumann" else 1.0
-    return generate(field, 64, COUNT + TEST, seed=20_000, source=source, boundary=boundary)
+    source = "random" if boundary == "neumann" else "one"
+    return draw(field, 64, COUNT + TEST, seed=20_000, source=source, boundary=boundary)
 
 
 def kept(name: str, make: Callable[[], Arrays]) -> Arrays:

@@ -144,11 +144,11 @@ def _learn(console: Console, folder: Path) -> None:
     torch.manual_seed(0)
     model, unseen = MgNO.darcy(channels=16, levels=4), generate("two-phase", n, 50, seed=1)
     run = train(model, generate("two-phase", n, 200, seed=0), steps=steps, threads=1, folder=folder, quiet=True)
-    network = examine(run.model, unseen, "network").relative
+    network = examine(model, unseen, "network").relative
     with torch.no_grad():
-        for weight in run.model.parameters():
+        for weight in model.parameters():
             weight.zero_()
-    start = examine(run.model, unseen, "start").relative  # what the network is given: the answer for a constant coefficient
+    start = examine(model, unseen, "start").relative  # what the network is given: the answer for a constant coefficient
     console.print(f"  {run.message}\n  on {len(unseen)} unseen fields its answers are wrong in energy by at most "
                   f"{np.median(network):.0%} in the median and {network.max():.0%} at worst,\n  proved from the network alone, with no "
                   f"solve (what it starts from: {np.median(start):.0%} and {start.max():.0%}). A minute on 64 x 64 cells halves that: "

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 
+from wellposed.elliptic.boundary import parse_boundary
 from wellposed.elliptic.fields import FIELDS, LOW, generate
 from wellposed.elliptic.problem import Darcy
 from wellposed.numerics.grf import gaussian_field
@@ -21,7 +22,8 @@ def draw(field: str, resolution: int, samples: int, seed: int = 0, contrast: flo
 
     Args:
         field: one of `wellposed.elliptic.generate`'s, or "checkerboard": squares of a random size, shifted at random.
-        source: "one", f = 1, or "random", 1 plus a Gaussian field of unit variance, which changes its sign.
+        source: "one", f = 1, or "random", 1 plus a Gaussian field of unit variance, which changes its sign; without
+            a Dirichlet side its mean is removed.
 
     Raises:
         ValueError: an unknown field or source, or numbers out of range.
@@ -30,6 +32,8 @@ def draw(field: str, resolution: int, samples: int, seed: int = 0, contrast: flo
         raise ValueError(f"received the field {field!r} with the source {source!r}, expected a field of {', '.join(NAMES)} and a source "
                          f"of {', '.join(SOURCES)}")
     f = 1.0 if source == "one" else np.stack([_source(resolution, seed, k) for k in range(samples)])
+    if source == "random" and "dirichlet" not in parse_boundary(boundary):
+        f = f - np.mean(f, (1, 2), keepdims=True)  # else there is no solution
     if field != "checkerboard":
         return generate(field, resolution, samples, seed, contrast, source=f, boundary=boundary)
     if resolution < 8 or samples < 1 or not contrast > 1:

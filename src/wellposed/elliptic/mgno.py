@@ -122,9 +122,9 @@ class MgNO(nn.Module):
                              f"{layers}, levels={levels}, modes={modes}; expected at least 1 of each, and modes not negative")
         if stream and out_channels != 1:
             raise ValueError(f"MgNO: received stream=True with out_channels={out_channels}, expected 1: one potential, one stream function")
-        if finer not in ("interpolate", "levels") or not 0 <= repeated < levels:
-            raise ValueError(f"MgNO: received finer={finer!r} and repeated={repeated}, expected 'interpolate' or 'levels', and fewer than "
-                             f"{levels}, the levels")
+        if finer not in ("interpolate", "levels") or repeated < 0 or (repeated > 0 and levels - repeated < 2):
+            raise ValueError(f"MgNO: received finer={finer!r} and repeated={repeated} of {levels} levels, expected 'interpolate' or "
+                             "'levels', and at least two levels with kernels of their own")
         self.ends, self.in_channels, self.resolution = Ends.of(boundary), in_channels, resolution
         self.repeated, self.finer = repeated, finer
         cycle = {"levels": levels - repeated, "separable": separable, "smoothing": tuple(smoothing), "shared": shared,
@@ -143,7 +143,7 @@ class MgNO(nn.Module):
     def darcy(cls, boundary: str | Mapping[str, str] = "dirichlet", channels: int = 24, layers: int = 3, levels: int = 5,
               activation: str | nn.Module = "gelu", **options: Any) -> MgNO:
         """The network for Darcy problems that `wellposed run darcy` trains: all features, and both trunks."""
-        given = {"repeated": min(1, levels - 1), "separable": 1, **options}
+        given = {"repeated": int(levels > 2), "separable": 1, **options}
         return cls(FEATURES, 1, channels, layers, levels, boundary, stream=True, activation=activation, **given)
 
     @property

@@ -125,6 +125,8 @@ class Multigrid(nn.Module):
         if f.ndim != 4 or f.shape[1] != self.in_channels:
             raise ValueError(f"Multigrid: received the shape {tuple(f.shape)}, expected (batch, {self.in_channels}, rows, columns)")
         n, halvings = self.ends.cells(f.shape), self.levels - 1 + extra
+        if extra > 0 and self.levels == 1:
+            raise ValueError(f"Multigrid: received extra={extra} with a single level, expected at least two: its transfers are repeated")
         if halvings < 0 or n % 2**halvings or n < 2 ** (halvings + 1):
             raise ValueError(f"Multigrid: received a grid of {n} x {n} cells, expected one that can be halved {halvings} times down to at "
                              f"least 2, a multiple of {2 ** max(halvings, 0)}; pad or resample the fields, or use fewer levels")

@@ -11,7 +11,6 @@ from functools import lru_cache
 import numpy as np
 import scipy.linalg
 import torch
-from torch import Tensor
 
 from wellposed.numerics.q1 import Nodes
 from wellposed.numerics.space import NodalSpace
@@ -51,9 +50,3 @@ def _eigen(n: int, low: bool, high: bool, periodic: bool) -> tuple[np.ndarray, n
     keep = slice(0, size) if periodic else slice(int(low), size - int(high))
     values, vectors = scipy.linalg.eigh(k[keep, keep], m[keep, keep])
     return values, vectors
-
-
-def first_modes(n: int, count: int, like: Tensor) -> Tensor:
-    """cos(k pi x) at x = i / n, i = 0 .. n, k below `count`: (count, n + 1)."""
-    x = torch.arange(n + 1, dtype=torch.float64, device=like.device) / n
-    return torch.cos(torch.pi * torch.arange(count, device=like.device)[:, None] * x).to(like.dtype)
