@@ -8,10 +8,10 @@ BIN := $(VENV)/bin
 .PHONY: help demo test lint bench docs clean
 
 help:
-	@echo "make demo   certify, refine and guard the answers of a neural network; writes runs/demo"
+	@echo "make demo   certify, refine and guard a network's answers, train a small one; writes runs/demo"
 	@echo "make test   the tests"
 	@echo "make lint   ruff, pyright and the import contracts"
-	@echo "make bench  every script of benchmarks/, in order"
+	@echo "make bench  every script of benchmarks/, in order: hours, as networks are trained"
 	@echo "make docs   the pages of docs/, as HTML in site/"
 	@echo "make clean  remove caches and built files ($(VENV) and runs/ stay)"
 

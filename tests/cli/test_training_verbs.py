@@ -39,3 +39,20 @@ def test_run_darcy_leaves_a_certificate_that_checks(tmp_path):
     assert check(out, problem=out / "problem.npz", answer=out / "answer.npz").exit_code in (0, 3)
     assert (out / "report.html").stat().st_size > 10_000
     assert main(call) == 0
+
+
+def test_recipes_and_families_know_the_same_names():
+    from wellposed.cli import recipe
+    from wellposed.elliptic import families
+
+    assert set(recipe.FIELDS) == set(families.NAMES)
+    assert recipe.SOURCES == families.SOURCES
+
+
+def test_a_misspelt_family_is_said_before_training(tmp_path):
+    from wellposed.cli.recipe import read_recipe
+
+    file = tmp_path / "my.toml"
+    file.write_text('[[train]]\nname = "a"\nfield = "two-phase"\nsamples = 4\n[[outside]]\nname = "b"\nfield = "smoth"\nsamples = 4\n')
+    with pytest.raises(ValueError, match="smoth"):
+        read_recipe(str(file))

@@ -6,7 +6,7 @@ import torch
 
 import wellposed
 from wellposed.elliptic import MgNO, bound, generate
-from wellposed.elliptic.learning import darcy_objective, judge
+from wellposed.elliptic.learning import darcy_objective
 from wellposed.elliptic.trial import trial
 
 N = 16
@@ -15,6 +15,10 @@ N = 16
 def model(**options):
     torch.manual_seed(0)
     return MgNO.darcy(channels=4, layers=2, levels=3, **options)
+
+
+def proved(network, problem):
+    return float(np.mean(bound(problem, *network(problem)).relative))
 
 
 def test_the_loss_is_the_squared_bound():
@@ -32,12 +36,12 @@ def test_the_loss_is_the_squared_bound():
 @pytest.mark.parametrize("options", [{}, {"loss": "energy"}, {"loss": "l2"}], ids=str)
 def test_training_makes_the_error_smaller(options, tmp_path):
     problem, network = generate("smooth", N, 40, seed=0), model()
-    before = judge(network, problem)["bound"]
+    before = proved(network, problem)
     run = wellposed.train(network, problem, steps=60, folder=tmp_path, quiet=True, threads=1, **options)
     u = np.asarray(problem.solve())
     found = run.model(problem)[0]
     if not options:
-        assert judge(run.model, problem)["bound"] < 0.8 * before
+        assert proved(run.model, problem) < 0.8 * before
     assert np.linalg.norm(found - u) < 0.5 * np.linalg.norm(u)
 
 
@@ -72,11 +76,35 @@ def test_validation_never_is():
     assert float(objective.loss(network.eval(), (objective.data, indices))) == first
 
 
+def test_validation_has_labels_of_its_own(tmp_path):
+    """Those of the training fields must not be taken for them, not even where there are as many."""
+    train, other = generate("smooth", N, 4, seed=0), generate("smooth", N, 4, seed=1)
+    losses = []
+    for name, labels in (("given", {"labels": train.solve()}), ("solved", {})):
+        run = wellposed.train(model(), train, loss="l2", validation=other, steps=2, threads=1, folder=tmp_path / name, quiet=True, **labels)
+        losses.append(run.history[-1]["validation_loss"])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
+def test_low_precision_takes_effect(tmp_path):
+    weights = []
+    for precision in ("float32", "bf16"):
+        run = wellposed.train(model(), generate("smooth", N, 4, seed=0), steps=2, threads=1, folder=tmp_path / precision, quiet=True,
+                              precision=precision)
+        weights.append(torch.cat([p.detach().flatten() for p in run.model.parameters()]))
+        assert bool(weights[-1].isfinite().all())
+    assert not torch.equal(*weights)
+
+
 def test_what_cannot_be_trained_is_said():
     problem = generate("smooth", N, 2, seed=0)
     with pytest.raises(ValueError, match="bound, energy, l2"):
         darcy_objective(problem, model(), loss="h1")
     with pytest.raises(ValueError, match="sides"):
         darcy_objective(problem, MgNO.darcy("neumann", channels=2, levels=2))
+    with pytest.raises(ValueError, match="needs none"):
+        darcy_objective(problem, model(), labels=np.zeros(3))
+    with pytest.raises(ValueError, match="resolution = 16"):
+        darcy_objective(problem, model(resolution=32))
     with pytest.raises(ValueError, match="Linear"):
         darcy_objective(problem, torch.nn.Linear(2, 2))

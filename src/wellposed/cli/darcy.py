@@ -142,7 +142,7 @@ def read(o: Question) -> tuple[Any, Any]:
         raise ValueError(f"--out: received {o.out}, which is a file, expected a folder, new or existing")
     named = {side: getattr(o, side) or o.boundary for side in SIDES}
     problem = Darcy(
-        load_array(o.coefficient, "coefficient", "a"), _number_or_file(o.source, "source", "f"), named,
+        load_array(o.coefficient, "coefficient", "a"), number_or_file(o.source, "source", "f"), named,
         dirichlet=_sides(o.dirichlet, "dirichlet"), neumann=_sides(o.neumann, "neumann"), coefficient_error=o.coefficient_error)
     if o.answer is None:
         return problem, None
@@ -191,7 +191,8 @@ def refine_command(o: Certify) -> str:
     return shlex.join(words)
 
 
-def _number_or_file(text: str, *names: str) -> Any:
+def number_or_file(text: str, *names: str) -> Any:
+    """A number, or the array of a file."""
     from wellposed.elliptic.files import load_array
 
     try:
@@ -210,5 +211,5 @@ def _sides(words: tuple[str, ...], name: str) -> Any:
         side, equals, value = word.partition("=")
         if not equals or side not in SIDES:
             raise ValueError(f"--{name}: received {word!r}, expected SIDE=NUMBER or SIDE=FILE with a side of {', '.join(SIDES)}")
-        table[side] = _number_or_file(value, name, side)
+        table[side] = number_or_file(value, name, side)
     return table or None

@@ -26,8 +26,9 @@ NOTE = "The answers of the network were computed beforehand: the time that it to
 
 
 def main(arguments: list[str]) -> int:
-    def options(out: Annotated[Path, tyro.conf.arg(help="the run folder")] = Path("runs/demo"), threads: int = 1) -> tuple[Path, int]:
-        """Check a shipped certificate, certify and refine a network's answer, guard a batch, write a report."""
+    def options(out: Annotated[Path, tyro.conf.arg(help="the run folder")] = Path("runs/demo"),
+                threads: Annotated[int, tyro.conf.arg(help="that torch may use")] = 1) -> tuple[Path, int]:
+        """Check a shipped certificate, certify and refine a network's answer, guard a batch, train a small operator, write a report."""
         return out, threads
 
     out, threads = tyro.cli(options, args=arguments, prog="wellposed demo")
@@ -143,7 +144,7 @@ def _learn(console: Console, folder: Path) -> None:
                   f"{n} x {n} cells, {steps} steps", soft_wrap=True)
     torch.manual_seed(0)
     model, unseen = MgNO.darcy(channels=16, levels=4), generate("two-phase", n, 50, seed=1)
-    run = train(model, generate("two-phase", n, 200, seed=0), steps=steps, threads=1, folder=folder, quiet=True)
+    run = train(model, generate("two-phase", n, 200, seed=0), steps=steps, folder=folder, resume=False, quiet=True)
     network = examine(model, unseen, "network").relative
     with torch.no_grad():
         for weight in model.parameters():
@@ -152,7 +153,7 @@ def _learn(console: Console, folder: Path) -> None:
     console.print(f"  {run.message}\n  on {len(unseen)} unseen fields its answers are wrong in energy by at most "
                   f"{np.median(network):.0%} in the median and {network.max():.0%} at worst,\n  proved from the network alone, with no "
                   f"solve (what it starts from: {np.median(start):.0%} and {start.max():.0%}). A minute on 64 x 64 cells halves that: "
-                  f"{program()} run darcy", soft_wrap=True)
+                  f"{program()} run darcy\n  its run folder is {folder}", soft_wrap=True)
 
 
 def _report(console: Console, out: Path, place: str, problem: Any, answer: Any, certificate: Any, refinements: dict[str, Any],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from wellposed_check.verify import CLAIMS
 
 ROOMS = {
-    "elliptic": ("field -> field", "Darcy problems: anyone's potential, certified, refined, guarded", True),
+    "elliptic": ("field -> field", "Darcy: any potential certified, refined, guarded; MgNO; Helmholtz, one-step flow: lower bounds", True),
     "flow": ("field -> trajectory", "Navier-Stokes trajectories", False),
     "proximal": ("image -> image", "learned proximal networks", False),
     "sequence": ("sequence -> sequence", "state-space models by approximate diagonalization", False),

@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 
 VERBS = {
-    "demo": ("wellposed.cli.demo", "see it work, in under a minute, on a real field and a peer's network"),
+    "demo": ("wellposed.cli.demo", "see it work, in under a minute: a real field, a peer's network, and one trained here"),
     "run": ("wellposed.cli.run", "train an operator, certify and guard unseen fields, report (run darcy)"),
     "train": ("wellposed.cli.train", "train on your own fields (train elliptic --data FILE)"),
     "certify": ("wellposed.cli.darcy", "how wrong can this answer be? (certify darcy --coefficient ... --answer ...)"),
@@ -52,7 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
     run = import_module(VERBS[verb][0]).main
     try:
         return run([verb, *rest] if verb in SHARED else rest)
-    except (ValueError, OSError, LookupError, ArithmeticError) as error:
+    except (ValueError, OSError, ArithmeticError) as error:
         print(f"wellposed {verb}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as stop:

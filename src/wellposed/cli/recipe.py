@@ -12,6 +12,8 @@ from typing import Annotated, Any
 import tyro
 
 SHIPPED = ("darcy",)
+FIELDS = ("smooth", "two-phase", "multiscale", "lognormal", "checkerboard")
+SOURCES = ("one", "random")
 NUMBERS = ("seconds", "lr", "tol", "contrast")
 WHOLE = ("steps", "seed", "resolution", "channels", "layers", "batch", "unseen", "references", "singles", "threads", "samples")
 
@@ -45,7 +47,7 @@ class Recipe:
     out: Path = Path("runs/darcy")
     """The run folder."""
     threads: int = 1
-    """Of torch."""
+    """That torch may use."""
     anew: bool = False
     """Delete the run that is in the folder and start again."""
     channels: int = 24
@@ -64,6 +66,7 @@ class Recipe:
     """So many fields are guarded one at a time too."""
     tol: float = 0.1
     """Of the guards: relative energy error."""
+    title: Annotated[str, tyro.conf.Suppress] = "darcy"
     train: Annotated[tuple[Family, ...], tyro.conf.Suppress] = ()
     outside: Annotated[tuple[Family, ...], tyro.conf.Suppress] = ()
 
@@ -71,6 +74,14 @@ class Recipe:
         if not self.train or not self.outside:
             raise ValueError("recipe: received no [[train]] or no [[outside]], expected at least one family of each; see the recipe that "
                              "ships, src/wellposed/elliptic/recipes/darcy.toml")
+        for family in (*self.train, *self.outside):
+            if family.field not in FIELDS or family.source not in SOURCES or family.samples < 1 or not family.contrast > 1:
+                raise ValueError(f"recipe, family {family.name!r}: received field = {family.field!r}, source = {family.source!r}, "
+                                 f"samples = {family.samples}, contrast = {family.contrast}; expected a field of "
+                                 f"{', '.join(FIELDS)}, a source of {', '.join(SOURCES)}, at least 1 sample and a contrast above 1")
+        names = [family.name for family in (*self.train, *self.outside)]
+        if len(set(names)) < len(names):
+            raise ValueError(f"recipe: received the families {', '.join(names)}, expected names that differ")
         for name, least in (("resolution", 8), ("unseen", 1), ("references", 0), ("singles", 1), ("threads", 1)):
             if getattr(self, name) < least:
                 raise ValueError(f"--{name}: received {getattr(self, name)}, expected at least {least}")
@@ -124,6 +135,7 @@ def _recipe(text: str, name: str) -> Recipe:
         table["out"] = Path(table["out"])
     elif name not in SHIPPED:
         table["out"] = Path("runs") / Path(name).stem
+    table.setdefault("title", Path(name).stem)
     return Recipe(**_known(Recipe, table, name))
 
 

@@ -45,9 +45,9 @@ def darcy(recipe: Recipe, console: Console) -> int:
     length = f"{recipe.steps} steps" if recipe.steps else f"{duration(recipe.seconds or 0)}"
     fields = sum(family.samples for family in recipe.train)
     around = AROUND * (recipe.resolution / 64) ** 2
-    console.print(f"[bold]wellposed run darcy[/]: {fields} fields of {recipe.resolution} x {recipe.resolution} cells, {length} of training "
-                  f"on {recipe.threads} thread{'s' * (recipe.threads > 1)},\nthen about {duration(around)} to certify and guard "
-                  f"{recipe.unseen + sum(f.samples for f in recipe.outside)} unseen fields; the run folder is {recipe.out}", soft_wrap=True)
+    console.print(f"[bold]wellposed run {recipe.title}[/]: {fields} fields of {recipe.resolution} x {recipe.resolution} cells, "
+                  f"{length} of training on {recipe.threads} thread{'s' * (recipe.threads > 1)},\nthen about {duration(around)} "
+                  f"to certify and guard {recipe.unseen + sum(f.samples for f in recipe.outside)} unseen fields; the run folder is {recipe.out}", soft_wrap=True)
     import torch
 
     torch.set_num_threads(recipe.threads)
@@ -193,7 +193,8 @@ def card(recipe: Recipe, about: str, results: dict[str, Any]) -> str:
     """README.md of the run folder."""
     rows = "".join(f"| {r['name']} | {'yes' if r['inside'] else 'no'} | {r['fields']} | {r['median']:.2%} | {r['largest']:.2%} |\n"
                    for r in results["families"])
-    return (f"# wellposed run darcy\n\n{about}\n\nGuaranteed upper bounds of the relative energy error on unseen fields, no solve:\n\n"
+    return (f"# wellposed run {recipe.title}\n\n{about}\n\nGuaranteed upper bounds of the relative energy error on unseen fields, no "
+            "solve:\n\n"
             f"| family | trained on | fields | median | largest |\n|---|---|---|---|---|\n{rows}\n{judged(results)}\n\n"
             f"`report.html` shows it, `config.toml` has all that was asked for, `manifest.json` the SHA-256 of each file.\n\n"
             f"    from wellposed.elliptic import MgNO\n    model = MgNO.load({str(recipe.out)!r})      # model(Darcy(...)): potentials, "

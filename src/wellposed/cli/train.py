@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Literal
 
 import tyro
 
-from wellposed.cli.darcy import File, Kind
+from wellposed.cli.darcy import File, Kind, number_or_file
 from wellposed.cli.main import program
 from wellposed_check.elliptic.darcy import SIDES
 
@@ -54,10 +55,14 @@ class Train:
     """Of the network."""
     layers: int = 3
     """Of each of its two trunks."""
+    batch: int | None = None
+    """Fields per step; by default what the room found to be good."""
+    lr: float | None = None
+    """The largest learning rate; by default what the room found to be good."""
     seed: int = 0
     """Of the weights and of the order of the data."""
     threads: int = 1
-    """Of torch."""
+    """That torch may use."""
     out: Path = Path("runs/trained")
     """The run folder; the same command again goes on where it was stopped."""
     anew: bool = False
@@ -81,34 +86,33 @@ def train(o: Train) -> int:
     from wellposed.elliptic.files import load_array
     from wellposed.training import train as train_model
 
+    if o.threads < 1:
+        raise ValueError(f"--threads: received {o.threads}, expected at least 1")
     torch.set_num_threads(o.threads)
     sides = {side: getattr(o, side) or o.boundary for side in SIDES}
-    source = float(o.source) if _number(o.source) else load_array(o.source, "source", "f")
-    problem = Darcy(load_array(o.data, "coefficient", "a"), source, sides)
+    problem = Darcy(load_array(o.data, "coefficient", "a"), number_or_file(o.source, "source", "f"), sides)
     if o.loss == "bound" and o.labels is not None:
         raise ValueError("--labels: received a file with --loss bound, which needs no labels; expected --loss energy or --loss l2 with it")
     labels = {} if o.labels is None else {"labels": load_array(o.labels, "answer", "potential", "u")}
     depth = levels(problem.n)
     if depth < 2:
-        raise ValueError(f"--data: received fields of {problem.n} x {problem.n} cells, expected a number that can be halved, such as 64; "
+        raise ValueError(f"--data: received fields of {problem.n} x {problem.n} cells, expected an even number from 8 on, such as 64; "
                          "crop or resample them")
+    given = {k: v for k in ("batch", "lr") if (v := getattr(o, k)) is not None}
     length = {k: v for k in ("seconds", "epochs", "steps") if (v := getattr(o, k)) is not None} or {"seconds": 60.0}
     torch.manual_seed(o.seed)
     model = MgNO.darcy(sides, channels=o.channels, layers=o.layers, levels=depth)
     with telling_options():
-        train_model(model, problem, loss=o.loss, folder=o.out, resume=not o.anew, seed=o.seed, threads=o.threads, **labels, **length)
+        train_model(model, problem, loss=o.loss, folder=o.out, resume=not o.anew, seed=o.seed, threads=o.threads,
+                    **labels, **given, **length)
+    certify = [program(), "certify", "darcy", "--coefficient", o.data, "--source", o.source, "--answer", "u.npy"]
+    named = {side: kind for side, kind in sides.items() if kind != "dirichlet"}
+    certify += [word for side, kind in named.items() for word in (f"--{side}", kind)]
+    like = f", {sides!r}" if named else ""
     print(f"\nthe run folder is {o.out}. Next, in Python:\n"
           "  from wellposed.elliptic import Darcy, MgNO\n"
           "  import wellposed\n"
           f"  model = wellposed.guard(MgNO.load({str(o.out)!r}), tol=0.1)\n"
-          "  guarded = model(Darcy(coefficient, source))      # released, refined, solved or refused, each with its certificate\n"
-          f"or certify anyone's answer:\n  {program()} certify darcy --coefficient {o.data} --answer u.npy")
+          f"  guarded = model(Darcy(coefficient, source{like}))      # released, refined, solved or refused; certified\n"
+          f"or certify anyone's answer:\n  {shlex.join(certify)}")
     return 0
-
-
-def _number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

@@ -1,4 +1,5 @@
-"""Darcy problems, -div(a grad u) = f: how far is this potential from the true solution of the equation?"""
+"""Darcy problems, -div(a grad u) = f: how far is this potential from the true solution of the equation? MgNO, which answers them; and
+Helmholtz and one step of flow, where errors are bounded from below only."""
 
 from wellposed import certificate
 from wellposed.elliptic.claims import certify_darcy
@@ -14,10 +15,11 @@ from wellposed.elliptic.one_step import OneStep, generate_one_step
 from wellposed.elliptic.problem import Darcy, admit_potential, clamp
 from wellposed.elliptic.refine import Refinement, refine_darcy
 from wellposed.elliptic.relief import Relief, load_relief
+from wellposed.elliptic.trial import Surrogate
 from wellposed.training.objectives import objective
 
-__all__ = ["Bound", "Darcy", "GoalBound", "Helmholtz", "MgNO", "Multigrid", "OneStep", "Refinement", "Relief", "bound", "clamp", "generate",
-           "generate_helmholtz", "generate_one_step", "goal", "load_relief"]
+__all__ = ["Bound", "Darcy", "GoalBound", "Helmholtz", "MgNO", "Multigrid", "OneStep", "Refinement", "Relief", "Surrogate", "bound",
+           "clamp", "generate", "generate_helmholtz", "generate_one_step", "goal", "load_relief"]
 
 certificate.certify.register(Darcy, certify_darcy)
 certificate.certify.register(Helmholtz, certify_helmholtz)

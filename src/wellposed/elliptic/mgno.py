@@ -92,7 +92,7 @@ class MgNO(nn.Module):
     Args:
         in_channels: of the input. For Darcy problems at most 5, the features of `wellposed.elliptic.lift`, first come first.
         channels: of the hidden layers. layers: how many W there are, the last without activation.
-        levels: grids of each W: n must be a multiple of 2^(levels - 1).
+        levels: grids of each W: n must be a multiple of 2^(levels - 1), and at least 2^levels.
         boundary: "dirichlet" (the output is exactly 0.0 there), "neumann", "periodic", or a dict with the first two for
             "bottom", "right", "top", "left".
         stream: whether there is a second trunk, for stream functions, with Dirichlet and Neumann sides exchanged.

@@ -25,7 +25,8 @@ from wellposed.numerics.multigrid import jacobi
 from wellposed.numerics.q1 import Nodes, gradient, interpolate, pair
 
 SMOOTHING = 2
-"""Steps of Jacobi's method, with conjugate directions, for each halving of the mesh below the model's own, as in cascadic multigrid."""
+"""Steps of Jacobi's method, with conjugate directions, for each halving of the mesh below the model's own, as in the cascadic
+multigrid method of Bornemann and Deuflhard, Numer. Math. 75 (1996) 135-152."""
 
 
 class Surrogate(Protocol):
@@ -40,7 +41,9 @@ class Surrogate(Protocol):
     in_channels: int
     ends: Ends
 
-    def both(self, fields: Tensor, stream_fields: Tensor) -> tuple[Tensor, Tensor | None]: ...
+    def both(self, fields: Tensor, stream_fields: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Nodal fields from cell fields."""
+        ...
 
     def parameters(self) -> Iterator[Tensor]: ...
 

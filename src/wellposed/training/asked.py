@@ -67,7 +67,8 @@ def ask(model: nn.Module, data: Any, loss: Any, validation: Any, seed: int, opti
                              "such data have no parts")
         rest, part = split(asked.data, validation, seed)
         return replace(asked, data=rest, validation=part)
-    other = objective(validation, model, **options).data
+    own = getattr(objective.dispatch(type(validation)), "per_sample", ())  # such as labels, which belong to the training data
+    other = objective(validation, model, **{name: value for name, value in options.items() if name not in own}).data
     if other is None:
         raise ValueError("train: received a validation that is drawn on the fly, expected data with a length")
     return replace(asked, validation=other)

@@ -77,4 +77,8 @@ def card(config: dict[str, Any], history: list[dict[str, Any]], folder: Path) ->
     return (f"# {model['name']}\n\n{result['steps']} steps in {duration(result['seconds'])} on {config['data']['kind']}"
             f" (SHA-256 {config['data']['sha256'][:12]}), loss {config['data']['loss']}; ended: {result['status']}. The weights are those "
             f"of step {result['best_step']}:\n\n| | |\n|---|---|\n{losses}\nSettings: {options}.\n\n`config.toml` has all that was asked "
-            f"for, `manifest.json` the SHA-256 of each file. The weights:\n\n    wellposed.training.load_weights({str(folder)!r})\n")
+            f"for, `manifest.json` the SHA-256 of each file. The weights:\n\n    {_how_to_load(model['name'], folder)}\n")
+
+
+def _how_to_load(name: str, folder: Path) -> str:
+    return f"wellposed.elliptic.MgNO.load({str(folder)!r})" if name == "mgno" else f"wellposed.training.load_weights({str(folder)!r})"

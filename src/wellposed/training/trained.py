@@ -44,13 +44,14 @@ def train(model: nn.Module, problem_or_data: Any, *, loss: Any = None, validatio
             table [model] of config.toml. Its `parameter_groups()`, if it has any, are AdamW's, with "lr_factor" instead of "lr".
         problem_or_data: arrays (x, y), a data set of torch, the path of an .npz file or a folder of them, an `Objective`, or a problem
             that a room has taught `wellposed.training.objective`.
-        loss: "relative_l2" (by default), "mse", "l1", "cross_entropy", or a function (prediction, target) -> scalar.
+        loss: for arrays "relative_l2" (by default), "mse", "l1", "cross_entropy", or a function (prediction, target) -> scalar; for a
+            problem what its room offers, such as "bound" (by default), "energy" and "l2" for `Darcy`.
         validation: a fraction of the data, or data of their own.
         folder: by default runs/<class of the model>, in lower case.
         resume: False starts anew, and deletes the run that is in the folder.
         quiet: tell nothing while training.
         settings, options: fields of `Settings`, such as steps, epochs or seconds, of which exactly one must be given; and options of the
-            problem or data.
+            problem or data. A room's own defaults hold for options; a whole `Settings` is taken as it is.
 
     Returns:
         the run; prints as a summary.
@@ -80,7 +81,8 @@ def train(model: nn.Module, problem_or_data: Any, *, loss: Any = None, validatio
             _train(model, asked, chosen, config, place, state, on, watcher)
         on.wait_for_everyone()
         run = open_run(place, model)
-    watcher.say(f"{place} holds this run, finished: resume=False starts it anew\n{run.message}" if state == "finished" else str(run))
+    again = f"{place} holds this run, finished (resume=False, or --anew, starts over)\n{run.message}"
+    watcher.say(again if state == "finished" else str(run))
     return run
 
 
