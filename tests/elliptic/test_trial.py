@@ -4,13 +4,17 @@ import numpy as np
 import pytest
 import torch
 from cases import BOUNDARIES
+from cases import draw as drawn
 from torch import nn
 
 from wellposed import certify
-from wellposed.elliptic import MgNO, bound, clamp, generate
+from wellposed.elliptic import Darcy, MgNO, bound, clamp, flux, generate
+from wellposed.elliptic.ends import Ends
 from wellposed.elliptic.exam import estimated_error
 from wellposed.elliptic.families import draw
-from wellposed.elliptic.trial import answer
+from wellposed.elliptic.hypercircle import difference_cells
+from wellposed.elliptic.lift import lift
+from wellposed.elliptic.trial import answer, trial
 
 N = 16
 
@@ -74,3 +78,74 @@ def test_a_model_for_other_problems_says_so():
         answer(MgNO(9, 1, channels=2, levels=2), problem)
     with pytest.raises(ValueError, match="multiple of 16"):
         answer(MgNO.darcy(channels=2, levels=5), generate("smooth", 24, 1, seed=0))
+
+
+class Wild(nn.Module):
+    """Noise of any size, in both trunks."""
+
+    def __init__(self, ends, size):
+        super().__init__()
+        self.in_channels, self.ends, self.size = 1, ends, nn.Parameter(torch.tensor(size))
+
+    def both(self, fields, stream_fields):
+        return self.noise(len(fields), fields.shape[-1], self.ends), self.noise(len(fields), fields.shape[-1], self.ends.dual)
+
+    def noise(self, samples, n, ends):
+        x = torch.randn(samples, 1, *ends.unknowns(n), generator=torch.Generator().manual_seed(0))
+        y = ends.nodes(self.size * x)
+        return nn.functional.pad(y, (0, 1, 0, 1), mode="circular") if ends.periodic else y
+
+
+def with_data(boundary, samples=2):
+    """Cells that know nothing of each other, and data on all sides."""
+    return drawn(boundary, N, np.random.default_rng(1), samples=samples, dirichlet=True, field="cells", contrast=100.0)
+
+
+def demand_admissible(problem, v, psi):
+    """Boundary values to the bit, the flux through Neumann sides to rounding, and a bound above the error."""
+    np.testing.assert_array_equal(clamp(problem, v), v)
+    corrected = flux.unite(problem, flux.separate(problem, torch.as_tensor(psi))).numpy()
+    np.testing.assert_allclose(psi, corrected, rtol=0, atol=1e-12 * np.abs(psi).max())
+    assert (bound(problem, v, psi).eta >= estimated_error(problem, v)).all()
+
+
+@pytest.mark.parametrize("boundary", BOUNDARIES)
+@pytest.mark.parametrize("size", [0.0, 1e-30, 1.0, 1e6])
+def test_noise_is_admissible_with_data_on_all_sides(boundary, size):
+    problem = with_data(boundary)
+    demand_admissible(problem, *answer(Wild(Ends(problem.sides), size), problem))
+
+
+@pytest.mark.parametrize("boundary", BOUNDARIES)
+@pytest.mark.parametrize("resolution", [16, 8])
+def test_networks_are_admissible_with_data_on_all_sides(boundary, resolution):
+    torch.manual_seed(0)
+    problem, model = with_data(boundary), MgNO.darcy(BOUNDARIES[boundary], channels=4, layers=2, levels=3, resolution=resolution)
+    demand_admissible(problem, *model(problem))
+
+
+@pytest.mark.parametrize("boundary", BOUNDARIES)
+@torch.no_grad()
+def test_amplitudes_never_make_the_bound_worse(boundary):
+    torch.manual_seed(0)
+    problem, model = with_data(boundary, 3), MgNO.darcy(BOUNDARIES[boundary], channels=4, layers=2, levels=3).double()
+    start = lift(problem)
+    eta2 = []
+    for amplitudes in (True, False):
+        found = trial(model, start, amplitudes)
+        assert found.flux is not None
+        assert found.stream is not None
+        eta2.append(difference_cells(start.coefficient, found.potential, found.flux).sum((1, 2)))
+        t = flux.combine(problem, flux.particular(problem), found.stream)
+        for name in ("x", "y", "sx", "sy"):
+            torch.testing.assert_close(getattr(found.flux, name), getattr(t, name), rtol=0, atol=1e-12 * float(t.x.abs().max()))
+    assert bool((eta2[0] <= eta2[1] * (1 + 1e-12)).all())
+
+
+def test_answers_are_of_the_kind_of_the_problem():
+    problem, model = with_data("dirichlet"), MgNO.darcy(channels=2, layers=2, levels=2)
+    assert all(isinstance(x, np.ndarray) and x.dtype == np.float64 for x in model(problem))
+    for x, y in zip(model(Darcy(problem.coefficient, problem.source)), model(Darcy(problem.coefficient.numpy(), problem.source)), strict=True):
+        assert isinstance(x, torch.Tensor)
+        assert not x.requires_grad
+        np.testing.assert_array_equal(x.numpy(), y)
