@@ -47,7 +47,8 @@ def darcy(recipe: Recipe, console: Console) -> int:
     around = AROUND * (recipe.resolution / 64) ** 2
     console.print(f"[bold]wellposed run {recipe.title}[/]: {fields} fields of {recipe.resolution} x {recipe.resolution} cells, "
                   f"{length} of training on {recipe.threads} thread{'s' * (recipe.threads > 1)},\nthen about {duration(around)} "
-                  f"to certify and guard {recipe.unseen + sum(f.samples for f in recipe.outside)} unseen fields; the run folder is {recipe.out}", soft_wrap=True)
+                  f"to certify and guard {recipe.unseen + sum(f.samples for f in recipe.outside)} unseen fields; the run folder is "
+                  f"{recipe.out}", soft_wrap=True)
     import torch
 
     torch.set_num_threads(recipe.threads)

@@ -129,8 +129,8 @@ class Multigrid(nn.Module):
             raise ValueError(f"Multigrid: received extra={extra} with a single level, expected at least two: its transfers are repeated")
         if halvings < 0 or n % 2**halvings or n < 2 ** (halvings + 1):
             times = 2 ** max(halvings, 0)
-            raise ValueError(f"Multigrid: received a grid of {n} x {n} cells, expected a multiple of {times} from {2 * times} on, which can "
-                             f"be halved {halvings} times down to at least 2; pad or resample the fields, or use fewer levels")
+            raise ValueError(f"Multigrid: received a grid of {n} x {n} cells, expected a multiple of {times} from {2 * times} on, which "
+                             f"can be halved {halvings} times down to at least 2; pad or resample the fields, or use fewer levels")
         f = f if self.enter is None else self.enter(f)
         u = self._cycle(f, -extra, self._operators() if self.galerkin else [])
         return u if self.leave is None else self.leave(u)
