@@ -1,29 +1,36 @@
 """What is minimized is what the certificate will state, and a few steps make it smaller."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
+from cases import BOUNDARIES
+from cases import draw as drawn
 
 import wellposed
-from wellposed.elliptic import MgNO, bound, generate
+from wellposed.elliptic import Darcy, MgNO, bound, generate
+from wellposed.elliptic.hypercircle import energy_cells
 from wellposed.elliptic.learning import darcy_objective
+from wellposed.elliptic.lift import lift
 from wellposed.elliptic.trial import trial
 
 N = 16
 
 
-def model(**options):
+def model(boundary: Any = "dirichlet", **options: Any) -> MgNO:
     torch.manual_seed(0)
-    return MgNO.darcy(channels=4, layers=2, levels=3, **options)
+    return MgNO.darcy(boundary, channels=4, layers=2, levels=3, **options)
 
 
 def proved(network, problem):
     return float(np.mean(bound(problem, *network(problem)).relative))
 
 
+@torch.no_grad()
 def test_the_loss_is_the_squared_bound():
     problem, network = generate("two-phase", N, 3, seed=0), model().double()
-    objective = darcy_objective(problem, network)
+    objective: Any = darcy_objective(problem, network)
     indices = torch.arange(3)
     loss = float(objective.loss(network.eval(), (objective.data, indices)))
     start = objective.data.start(indices, 1)
@@ -55,7 +62,7 @@ def test_labels_may_be_given():
 
 
 def test_the_first_steps_are_on_half_of_the_mesh():
-    objective = darcy_objective(generate("smooth", N, 2, seed=0), model())
+    objective: Any = darcy_objective(generate("smooth", N, 2, seed=0), model())
     factors = []
     for step in range(10):
         objective.begin(step, 10)
@@ -66,7 +73,7 @@ def test_the_first_steps_are_on_half_of_the_mesh():
 
 
 def test_validation_never_is():
-    objective = darcy_objective(generate("smooth", N, 2, seed=0), model())
+    objective: Any = darcy_objective(generate("smooth", N, 2, seed=0), model())
     objective.begin(0, 10)
     network = model()
     network.resolution = N
@@ -108,3 +115,87 @@ def test_what_cannot_be_trained_is_said():
         darcy_objective(problem, model(resolution=32))
     with pytest.raises(ValueError, match="Linear"):
         darcy_objective(problem, torch.nn.Linear(2, 2))
+
+
+def judged(objective: Any, network: Any) -> float:
+    with torch.no_grad():
+        return float(objective.loss(network.eval(), (objective.data, torch.arange(len(objective.data)))))
+
+
+def factors(objective: Any, steps: int) -> list[int]:
+    out = []
+    for step in range(steps):
+        objective.begin(step, steps)
+        out.append(objective.data.factor)
+    return out
+
+
+@pytest.mark.parametrize("boundary", BOUNDARIES)
+def test_losses_on_labels_are_those_of_the_definition(boundary):
+    """The squared relative energy error and the relative L2 error of nodal values, with data on all sides."""
+    problem, network = drawn(boundary, N, np.random.default_rng(0), samples=2, dirichlet=True), model(BOUNDARIES[boundary])
+    u = torch.as_tensor(problem.solve())
+    with torch.no_grad():
+        v = trial(network, lift(problem), amplitudes=False).potential
+    e, size = (energy_cells(problem.coefficient, x).sum((1, 2)) for x in (v - u, u))
+    l2 = (v - u).flatten(1).norm(dim=1) / u.flatten(1).norm(dim=1)
+    for labels in (None, u):
+        assert judged(darcy_objective(problem, network, loss="energy", labels=labels), network) == pytest.approx(float((e / size).mean()), rel=1e-4)
+        assert judged(darcy_objective(problem, network, loss="l2", labels=labels), network) == pytest.approx(float(l2.mean()), rel=1e-4)
+
+
+@pytest.mark.parametrize("loss", ["bound", "energy", "l2"])
+@pytest.mark.parametrize("boundary", BOUNDARIES)
+def test_both_meshes_of_every_problem_teach(boundary, loss):
+    problem, network = drawn(boundary, N, np.random.default_rng(0), samples=2, dirichlet=True), model(BOUNDARIES[boundary])
+    assert network.stream is not None
+    objective: Any = darcy_objective(problem, network, loss=loss)
+    losses = []
+    for step in (0, 9):
+        objective.begin(step, 10)
+        network.zero_grad()
+        value = objective.loss(network.train(), objective.data[[1, 0]])
+        value.backward()
+        losses.append(float(value.detach()))
+        taught = [p.grad for p in network.potential.parameters()]
+        assert all(g is not None and bool(g.isfinite().all()) for g in taught[:-1])
+        assert any(p.grad is not None and p.grad.abs().max() > 0 for p in network.stream.parameters()) == (loss == "bound")
+    assert losses[0] != losses[1]
+
+
+def test_a_model_without_stream_function_learns_the_energy():
+    """|v|_a^2 - 2 F(v) = |v - u|_a^2 - |u|_a^2."""
+    problem, network = generate("two-phase", N, 3, seed=0), MgNO(5, 1, channels=4, layers=2, levels=3)
+    u, start = torch.as_tensor(problem.solve()), lift(problem)
+    with torch.no_grad():
+        v = trial(network, start, amplitudes=False).potential
+    e, size = (energy_cells(problem.coefficient, x).sum((1, 2)) for x in (v - u, u))
+    expected = ((e - size) / (start.mean * start.p**2)[:, 0, 0]).mean()
+    assert judged(darcy_objective(problem, network), network) == pytest.approx(float(expected), rel=1e-4)
+
+
+@pytest.mark.parametrize(("coarse", "expected"), [(0.0, [1, 1, 1, 1]), (0.5, [2, 2, 1, 1]), (1.0, [2, 2, 2, 2])])
+def test_the_share_of_coarse_steps_can_be_chosen(coarse, expected):
+    assert factors(darcy_objective(generate("smooth", N, 2, seed=0), model(), coarse=coarse), 4) == expected
+
+
+def test_where_there_is_no_coarser_mesh_all_steps_are_fine():
+    a = generate("smooth", N, 2, seed=0).coefficient
+    fixed = Darcy(a, 1.0, source_oscillation=np.full((2, N, N), 1e-3))
+    assert factors(darcy_objective(fixed, model()), 5) == [1] * 5
+    assert factors(darcy_objective(Darcy(a), MgNO.darcy(channels=4, layers=2, levels=2)), 5) == [1] * 5
+
+
+def test_runs_on_other_data_are_told_apart():
+    one, options = generate("smooth", N, 2, seed=0), {"labels": 2 * np.asarray(generate("smooth", N, 2, seed=0).solve())}
+    asked = [(one, {}), (generate("smooth", N, 2, seed=1), {}), (Darcy(one.coefficient, 2.0), {}), (one, {"coarse": 0.0}),
+             (one, {"loss": "energy"}), (one, {"loss": "l2"}), (one, {"loss": "l2", **options})]
+    described = [darcy_objective(p, model(), **more).describe(0) for p, more in asked]
+    assert len({(d["loss"], d["sha256"]) for d in described}) == len(asked)
+    assert described[0] == darcy_objective(generate("smooth", N, 2, seed=0), model()).describe(0)
+
+
+def test_training_keeps_the_mesh_that_its_levels_refer_to():
+    network = model()
+    darcy_objective(generate("smooth", N, 2, seed=0), network)
+    assert network.resolution == N
