@@ -35,8 +35,8 @@ def test_the_loss_is_the_squared_bound():
     loss = float(objective.loss(network.eval(), (objective.data, indices)))
     start = objective.data.start(indices, 1)
     found = trial(network, start, amplitudes=False)
-    eta2 = torch.as_tensor(bound(problem, found.potential.detach().double().numpy(),
-                                 found.stream.psi.detach().double().numpy()).eta) ** 2
+    assert found.stream is not None
+    eta2 = torch.as_tensor(bound(problem, found.potential.double().numpy(), found.stream.psi.double().numpy()).eta) ** 2
     assert loss == pytest.approx(float((eta2 / (start.mean * start.p**2)[:, 0, 0]).mean()), rel=1e-4)
 
 
@@ -55,7 +55,8 @@ def test_training_makes_the_error_smaller(options, tmp_path):
 def test_labels_may_be_given():
     problem = generate("smooth", N, 2, seed=0)
     u = np.asarray(problem.solve())
-    own, given = (darcy_objective(problem, model(), loss="l2", **labels) for labels in ({}, {"labels": u}))
+    own: Any = darcy_objective(problem, model(), loss="l2")
+    given: Any = darcy_objective(problem, model(), loss="l2", labels=u)
     np.testing.assert_allclose(given.data.labels[1].numpy(), own.data.labels[1].numpy(), atol=1e-6)
     with pytest.raises(ValueError, match="labels"):
         darcy_objective(problem, model(), loss="l2", labels=u[:, :-1])
@@ -72,6 +73,7 @@ def test_the_first_steps_are_on_half_of_the_mesh():
     assert start.coefficient.shape == (2, N // 2, N // 2)
 
 
+@torch.no_grad()
 def test_validation_never_is():
     objective: Any = darcy_objective(generate("smooth", N, 2, seed=0), model())
     objective.begin(0, 10)
@@ -87,7 +89,8 @@ def test_validation_has_labels_of_its_own(tmp_path):
     """Those of the training fields must not be taken for them, not even where there are as many."""
     train, other = generate("smooth", N, 4, seed=0), generate("smooth", N, 4, seed=1)
     losses = []
-    for name, labels in (("given", {"labels": train.solve()}), ("solved", {})):
+    each: dict[str, dict[str, Any]] = {"given": {"labels": train.solve()}, "solved": {}}
+    for name, labels in each.items():
         run = wellposed.train(model(), train, loss="l2", validation=other, steps=2, threads=1, folder=tmp_path / name, quiet=True, **labels)
         losses.append(run.history[-1]["validation_loss"])
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
