@@ -149,3 +149,26 @@ def test_answers_are_of_the_kind_of_the_problem():
         assert isinstance(x, torch.Tensor)
         assert not x.requires_grad
         np.testing.assert_array_equal(x.numpy(), y)
+
+
+@pytest.mark.parametrize("boundary", BOUNDARIES)
+@torch.no_grad()
+def test_amplitudes_are_the_best_ones(boundary):
+    """Of U_D + c (v - U_D), and of U's own stream function + c times what was added to it, c = 1 has the least bound."""
+    torch.manual_seed(0)
+    problem, model = with_data(boundary, 3), MgNO.darcy(BOUNDARIES[boundary], channels=4, layers=2, levels=3).double()
+    start = lift(problem)
+    found, t0 = trial(model, start), flux.particular(problem)
+    own, stream = start.stream, found.stream
+    assert stream is not None
+
+    def eta2(c, d, stream=stream):
+        drift = None if own.drift is None or stream.drift is None else own.drift + d * (stream.drift - own.drift)
+        t = flux.combine(problem, t0, flux.Stream(own.psi + d * (stream.psi - own.psi), drift))
+        v = start.essential + c * (found.potential - start.essential)
+        return difference_cells(start.coefficient, v, t).sum((1, 2))
+
+    least = eta2(1, 1)
+    for one in (0.99, 1.01):
+        assert bool((eta2(one, 1) > least).all())
+        assert bool((eta2(1, one) > least).all())
