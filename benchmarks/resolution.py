@@ -9,8 +9,8 @@ means over fields, relative, in L2 (nodal values) and in energy: against the fin
 energy, against the exact solution of that mesh's cellwise problem (extrapolated from a mesh four times finer, benchmarks/truth.py);
 beside them the error of the finite-element solution itself, and the mean bound that the network proves. Required: on no mesh is either
 error against the finite-element solution more than 1.2 times what it is at 64 x 64. Exit status 1 if one is. Asked on a finer mesh
-the network answers on its own, with geometric means of the coefficient; what it changed of the start is interpolated, and Jacobi steps smooth
-it.
+the network answers on its own, with geometric means of the coefficient; what it changed of the start is interpolated and smoothed by
+Jacobi's method.
 Beside it, not required: the same without smoothing, and more levels with the kernels of the finest (finer="levels").
 """
 
