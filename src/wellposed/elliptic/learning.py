@@ -66,7 +66,7 @@ def darcy_objective(problem: Darcy, model: nn.Module, *, loss: str | None = None
 
     Args:
         loss: "bound", the default (for a model without a second trunk its potential part); or on labels, "energy", the
-            relative energy norm, or "l2", the relative L2 norm.
+            square of the relative energy norm, or "l2", the relative L2 norm.
         labels: nodal values (samples, n + 1, n + 1); the finite-element solutions where not given.
         coarse: the part of the steps that is made on a mesh half as fine, where that is possible.
 
@@ -90,6 +90,10 @@ def darcy_objective(problem: Darcy, model: nn.Module, *, loss: str | None = None
         raise ValueError("train: received labels with loss='bound', which needs none; expected loss='energy' or loss='l2' with them")
     if wanted != "bound":
         labels = fit_potential(problem, problem.solve() if labels is None else labels, "labels")
+        silent = [k for k, u in enumerate(labels) if not bool((u != 0).any())]
+        if silent:
+            raise ValueError(f"labels: received zeros everywhere in sample {silent[0]}, expected a solution that is not zero: the loss is "
+                             "relative; leave the sample out, or train on loss='bound'")
     data = Questions(problem, labels if wanted != "bound" else None)  # type: ignore[arg-type]
     halves = coarse > 0 and problem.n % 2 == 0 and problem.movable and _can_halve(model, problem.n)
     if halves:

@@ -120,6 +120,9 @@ class MgNO(nn.Module):
         if min(in_channels, out_channels, channels, layers, levels) < 1 or modes < 0:
             raise ValueError(f"MgNO: received in_channels={in_channels}, out_channels={out_channels}, channels={channels}, layers="
                              f"{layers}, levels={levels}, modes={modes}; expected at least 1 of each, and modes not negative")
+        if (resolution is not None and resolution < 1) or not noise >= 0:
+            raise ValueError(f"MgNO: received resolution={resolution} and noise={noise}, expected at least 1 cell, or None, and "
+                             "noise that is not negative")
         if stream and out_channels != 1:
             raise ValueError(f"MgNO: received stream=True with out_channels={out_channels}, expected 1: one potential, one stream function")
         if finer not in ("interpolate", "levels") or repeated < 0 or (repeated > 0 and levels - repeated < 2):
@@ -223,7 +226,11 @@ class MgNO(nn.Module):
     def _demand(self, x: Fields) -> Fields:
         wanted = self.in_channels
         if not isinstance(x, Tensor) or not x.is_floating_point():
-            raise ValueError(f"MgNO: received {getattr(x, 'dtype', type(x).__name__)}, expected floating-point cell fields; use x.float()")
+            raise ValueError(f"MgNO: received {getattr(x, 'dtype', '')} of {type(x).__name__}, expected a floating-point tensor of cell "
+                             "fields; use torch.as_tensor(x).float()")
+        own = self.potential.layers[0].mix.weight.dtype  # type: ignore[union-attr]
+        if x.dtype != own and not torch.is_autocast_enabled(x.device.type):
+            raise ValueError(f"MgNO: received {x.dtype} for weights in {own}, expected the same; use x.to({own}), or model.to({x.dtype})")
         if x.ndim != 4 or x.shape[1] != wanted or x.shape[2] != x.shape[3]:
             raise ValueError(f"MgNO: received the shape {tuple(x.shape)}, expected (batch, {wanted}, n, n), one number per cell of a "
                              "square grid; add the channel axis with x[:, None], or crop the fields to squares")
