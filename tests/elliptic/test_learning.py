@@ -33,11 +33,26 @@ def test_the_loss_is_the_squared_bound():
     objective: Any = darcy_objective(problem, network)
     indices = torch.arange(3)
     loss = float(objective.loss(network.eval(), (objective.data, indices)))
-    start = objective.data.start(indices, 1)
+    start = lift(problem)
     found = trial(network, start, amplitudes=False)
     assert found.stream is not None
     eta2 = torch.as_tensor(bound(problem, found.potential.double().numpy(), found.stream.psi.double().numpy()).eta) ** 2
     assert loss == pytest.approx(float((eta2 / (start.mean * start.p**2)[:, 0, 0]).mean()), rel=1e-4)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("loss", ["bound", "energy", "l2"])
+@pytest.mark.parametrize("factor", [1, 2])
+def test_units_play_no_part(loss, factor):
+    problem, network = generate("two-phase", N, 3, seed=0), model()
+    other = Darcy(1e-21 * problem.coefficient, -1e30 * problem.source)
+    network.train()
+    found = []
+    for asked in (problem, other):
+        objective: Any = darcy_objective(asked, network, loss=loss)
+        objective.data.factor = factor
+        found.append(float(objective.loss(network, (objective.data, torch.arange(3)))))
+    assert found[1] == pytest.approx(found[0], rel=1e-4)
 
 
 @pytest.mark.parametrize("options", [{}, {"loss": "energy"}, {"loss": "l2"}], ids=str)

@@ -31,20 +31,21 @@ SETTINGS = {"batch": 4, "lr": 3e-3, "betas": (0.9, 0.99)}
 
 
 class Questions:
-    """A problem as data: batches are indices, by which the fields of its mesh, or of one half as fine, are looked up."""
+    """A problem as data, in units of its own: batches are indices of the fields of its mesh, or of one half as fine."""
 
     def __init__(self, problem: Darcy, labels: Tensor | None = None) -> None:
-        self.problem = problem
-        self.starts = {1: lift(problem).to(torch.zeros(()))}
-        self.labels = None if labels is None else {1: labels.float()}
+        self.problem, self._labels = problem, labels if labels is not None else torch.zeros(0)
+        start = lift(problem)
+        self.starts = {1: start.normalized().to(torch.zeros(()))}
+        self.labels = None if labels is None else {1: (labels / start.p).float()}
         self.factor = 1
 
     def halve(self) -> None:
         """Make the mesh half as fine available."""
-        coarse = _coarse(self.problem)
-        self.starts[2] = lift(coarse).to(torch.zeros(()))
+        start = lift(_coarse(self.problem))
+        self.starts[2] = start.normalized().to(torch.zeros(()))
         if self.labels is not None:
-            self.labels[2] = self.labels[1][:, ::2, ::2].contiguous()
+            self.labels[2] = (self._labels[:, ::2, ::2] / start.p).float()
 
     def __len__(self) -> int:
         return len(self.problem)
@@ -90,6 +91,9 @@ def darcy_objective(problem: Darcy, model: nn.Module, *, loss: str | None = None
         raise ValueError("train: received labels with loss='bound', which needs none; expected loss='energy' or loss='l2' with them")
     if wanted != "bound":
         labels = fit_potential(problem, problem.solve() if labels is None else labels, "labels")
+        if labels.shape[-1] != problem.n + 1:
+            raise ValueError(f"labels: received {labels.shape[-1]} x {labels.shape[-1]} nodes, expected {problem.n + 1} x {problem.n + 1}, "
+                             "those of the problem's mesh; take every other one until they fit")
         silent = [k for k, u in enumerate(labels) if not bool((u != 0).any())]
         if silent:
             raise ValueError(f"labels: received zeros everywhere in sample {silent[0]}, expected a solution that is not zero: the loss is "
@@ -120,7 +124,6 @@ def _loss(model: nn.Module, data: Questions, indices: Tensor, wanted: str) -> Te
     plain = hasattr(model, "both") and not isinstance(model, MgNO)
     found = trial(model, start, amplitudes=False) if plain else model(start, False)  # type: ignore[arg-type]
     a, v = start.coefficient, found.potential
-    size = (start.mean * start.p**2)[:, 0, 0]
     if wanted == "l2":
         u = data.label(indices, factor)
         return ((v - u).flatten(1).norm(dim=1) / u.flatten(1).norm(dim=1)).mean()
@@ -128,8 +131,8 @@ def _loss(model: nn.Module, data: Questions, indices: Tensor, wanted: str) -> Te
         u = data.label(indices, factor)
         return (_energy(a, v - u) / _energy(a, u)).mean()
     if found.flux is None:
-        return ((_energy(a, v) - 2 * pair(start.load, v)) / size).mean()
-    return (difference_cells(a, v, found.flux).sum((1, 2)) / size).mean()
+        return (_energy(a, v) - 2 * pair(start.load, v)).mean()
+    return difference_cells(a, v, found.flux).sum((1, 2)).mean()
 
 
 def _energy(a: Tensor, v: Tensor) -> Tensor:

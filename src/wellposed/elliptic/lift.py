@@ -2,7 +2,8 @@
 
 With m the geometric mean of a, U solves -m Laplace U = f with all the boundary data, and T is the best balanced flux for
 it. A network learns what the variation of a changes: u = U + p w and flux T + q curl psi, with p and q the sizes of U
-and T, so that its task has neither units nor scale: u(s a, t f) = (t / s) u(a, f) holds exactly.
+and T and the sign of U where it is largest, so that its task has neither units nor scale nor sign: u(s a, t f) = (t / s) u(a, f)
+for s > 0 and any t, to rounding.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class Lift:
         load: the raw functional of f and g.
         potential: U, with the Dirichlet values; essential: its part that carries them, zero if they are.
         flux: h T. stream: its stream function in the form of `flux.combine`.
-        p, q: sizes of U and T, (samples, 1, 1).
+        p, q: sizes of U and T with the sign of U, (samples, 1, 1).
         open: whether constant fluxes along x, along y may be added.
     """
 
@@ -60,6 +61,14 @@ class Lift:
         px, py = (2 * n * k * s / self.p for s in (x, y))
         tx, ty = (2 * n * k * s / self.q for s in (self.flux.x, self.flux.y))
         return torch.stack([log, px, py, centre, k], 1), torch.stack([log, tx, ty, centre, k], 1)
+
+    def normalized(self) -> Lift:
+        """The same question in the units in which p, q and the mean of a are 1: float32 holds it whatever the units were."""
+        m, p, q, t = self.mean, self.p, self.q, self.flux
+        one, drift = torch.ones_like(p), self.stream.drift
+        return Lift(self.coefficient / m, self.load / m / p, self.potential / p, self.essential / p,
+                    Flux(*(x / q for x in (t.x, t.y, t.sx, t.sy))),
+                    Stream(self.stream.psi / q, None if drift is None else drift / q[..., 0]), one, one, one, self.open)
 
     def __getitem__(self, key: Tensor | slice) -> Lift:
         pick = {name: getattr(self, name)[key] for name in ("coefficient", "load", "potential", "essential", "p", "q", "mean", "stream")}
@@ -107,10 +116,18 @@ def lift(problem: Darcy) -> Lift:
         psi = psi + mean * spread(carried.psi)
         x, y, s = gradient(mean * spread(carried.psi))
         t = Flux(t.x + y, t.y - x, t.sx + s, t.sy - s)
-    x, y, twist = gradient(potential)
-    size = (x**2 + y**2 + twist**2 / 6).sum((1, 2))[:, None, None].sqrt()
-    size = torch.where(size > 0, size, 1.0)
+    size = _size(potential)
     return Lift(a, spread(functional), potential, spread(essential), t, Stream(psi, drift), size, size * mean, mean, _open(problem))
+
+
+def _size(potential: Nodes) -> Float[Tensor, "samples 1 1"]:
+    """|grad U|, with the sign of U where it is largest; 1 for U = 0."""
+    flat = potential.flatten(1)
+    peak = flat.gather(1, flat.abs().argmax(1, keepdim=True))[..., None]
+    peak = torch.where(peak != 0, peak, 1.0)
+    x, y, twist = gradient(potential / peak)  # squares neither overflow nor vanish
+    size = (x**2 + y**2 + twist**2 / 6).sum((1, 2))[:, None, None].sqrt()
+    return peak * torch.where(size > 0, size, 1.0)
 
 
 def _varied(problem: Darcy) -> bool:
