@@ -124,8 +124,10 @@ class Swish(nn.Module):
 def test_an_own_activation_is_the_callers_to_rebuild(tmp_path):
     model = MgNO(5, 1, channels=4, layers=2, levels=2, activation=Swish())
     wellposed.train(model, generate("smooth", 8, 2, seed=0), steps=2, folder=tmp_path / "run", quiet=True, threads=1)
-    with pytest.raises(ValueError, match="'Swish', expected one of gelu"):
+    with pytest.raises(ValueError, match=r"'Swish\(\)', expected one of gelu"):
         MgNO.load(tmp_path / "run")
+    with pytest.raises(ValueError, match=r"received tanh, expected Swish\(\)"):
+        MgNO.load(tmp_path / "run", nn.Tanh())
     x = torch.randn(1, 5, 8, 8)
     assert torch.equal(MgNO.load(tmp_path / "run", Swish())(x), model(x))
 

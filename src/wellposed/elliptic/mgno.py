@@ -135,7 +135,7 @@ class MgNO(nn.Module):
         self._config = {"in_channels": in_channels, "out_channels": out_channels, "channels": channels, "layers": layers,
                         "boundary": list(self.ends.sides), "stream": stream, "modes": modes, "repeated": repeated, "finer": finer,
                         **cycle, "levels": levels, "smoothing": list(smoothing)}
-        self._activation = activation if isinstance(activation, str) else type(activation).__name__
+        self._activation = activation if isinstance(activation, str) else _named(activation)
         act = _activation(activation)
         self.potential = Trunk(in_channels, out_channels, channels, layers, self.ends, act, modes, even_axes(self.ends), cycle)
         self.stream = None  # a stream function changes its sign under reflections: its kernels are free
@@ -161,6 +161,8 @@ class MgNO(nn.Module):
         given = {k: v for k, v in config.items() if k != "name"}
         given["boundary"] = dict(zip(SIDES, given["boundary"], strict=True))
         given["smoothing"] = tuple(given["smoothing"])
+        if activation is not None and _named(activation) != given["activation"]:
+            raise ValueError(f"activation: received {_named(activation)}, expected {given['activation']}, with which the model was made")
         given["activation"] = given["activation"] if activation is None else activation
         return cls(**given)
 
@@ -249,6 +251,14 @@ def _even(corners: Fields, axes: tuple[bool, bool]) -> Fields:
 
 def _wrap(x: Fields, ends: Ends) -> Fields:
     return torch.nn.functional.pad(x, (0, 1, 0, 1), mode="circular") if ends.periodic else x
+
+
+def _named(activation: nn.Module) -> str:
+    """As a run folder names it: as `ACTIVATIONS` does, or the class and what it says of itself."""
+    for name, kind in ACTIVATIONS.items():
+        if repr(kind()) == repr(activation) and type(kind()) is type(activation):
+            return name
+    return repr(activation)
 
 
 def _activation(activation: str | nn.Module) -> nn.Module:

@@ -74,7 +74,8 @@ def trial(model: Surrogate, start: Lift, amplitudes: bool = True) -> Trial:
     count = model.in_channels
     fields = [x[:, :count].to(inputs) for x in start.features()]
     if fields[0].shape[1] != count:
-        raise ValueError(f"received a model with in_channels={count}, expected at most {fields[0].shape[1]} to answer Darcy problems")
+        raise ValueError(f"received a model with in_channels={count}, expected at most {fields[0].shape[1]} to answer Darcy problems; make "
+                         "one with MgNO.darcy(...), or call this one with cell fields")
     w, psi = model.both(fields[0], fields[1])
     v = _potential(start, w[:, 0].to(start.load), amplitudes)
     return Trial(v, None, None) if psi is None else Trial(v, *_flux(start, psi[:, 0].to(start.load), amplitudes))
