@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from wellposed.elliptic.boundary import dirichlet_data, edge_data, fit, oscillation, parse_boundary, to_tensor
+from wellposed.elliptic.boundary import LARGEST, dirichlet_data, edge_data, fit, oscillation, parse_boundary, to_tensor
 from wellposed.numerics.q1 import interpolate
 from wellposed.numerics.space import SIDES, NodalSpace
 
@@ -253,18 +253,20 @@ def clamp(problem: Darcy, potential: Array) -> Any:
 
 def admit_potential(problem: Darcy, prediction: Array | tuple[Array, Array]) -> tuple[Callable[[np.ndarray], Any], np.ndarray]:
     """A model's potentials, or (potentials, stream functions): samples -> their answers with boundary values written, and
-    which of the potentials are finite, (samples,).
+    which of the potentials are finite and no larger than 2^500, (samples,); zeros stand for what is not.
 
     Raises:
         ValueError: the shape does not fit: that is an error in the caller's code, not a bad sample.
     """
     potential, stream = prediction if isinstance(prediction, tuple) else (prediction, None)
     raw = to_tensor(potential, "the model's answer", finite=False)
-    usable = (raw.isfinite().flatten(1).all(1) if raw.ndim == 3 else raw.isfinite().all()[None]).cpu().numpy()
-    answer = clamp(problem, raw.nan_to_num(0.0, 0.0, 0.0))
+    sound = raw.abs() <= LARGEST
+    usable = (sound.flatten(1).all(1) if raw.ndim == 3 else sound.all()[None]).cpu().numpy()
+    answer = clamp(problem, torch.where(sound, raw, 0.0))
     if stream is None:
         return lambda samples: answer[samples], usable
-    psi = fit_potential(problem, to_tensor(stream, "the model's stream function", finite=False).nan_to_num(0.0, 0.0, 0.0), "stream")
+    given = to_tensor(stream, "the model's stream function", finite=False)
+    psi = fit_potential(problem, torch.where(given.abs() <= LARGEST, given, 0.0), "stream")
     return lambda samples: (answer[samples], psi[samples]), usable
 
 
