@@ -268,7 +268,7 @@ def test_bad_settings(arguments: tuple[Any, ...], options: dict[str, Any], what:
 
 @pytest.mark.parametrize(("shape", "extra", "what"), [
     ((1, 3, 7, 7), 0, "expected .batch, 2, rows, columns."), ((2, 7, 7), 0, "expected .batch, 2, rows, columns."),
-    ((1, 2, 7, 8), 0, "unknowns of a square grid"), ((1, 2, 9, 9), 0, "10 x 10 cells, expected one that can be halved 2 times"),
+    ((1, 2, 7, 8), 0, "unknowns of a square grid"), ((1, 2, 9, 9), 0, "10 x 10 cells, expected a multiple of 4 from 8 on"),
     ((1, 2, 3, 3), 0, "at least 2"), ((1, 2, 7, 7), 1, "halved 3 times"), ((1, 2, 7, 7), -3, "halved -1 times")])
 def test_bad_fields(shape: tuple[int, ...], extra: int, what: str):
     with pytest.raises(ValueError, match=what):
