@@ -1,11 +1,13 @@
-"""Multigrid cycles that are symmetric positive definite for every weight: preconditioners that can be slow, but cannot fail.
+"""Multigrid cycles that are symmetric positive definite for every weight: slow preconditioners at worst.
 
 Symmetric A, the adjoint smoother after, and R = P^T make a cycle symmetric, not positive. One level of such a cycle is
 
     B = N + T^T B_c T,    N = S + S^T - S^T A S,    T = P^T (I - A S),
 
 so B is positive definite, whatever P is, once B_c and N are; and N is, as long as the step S stays below 2 / |A|. Every step
-here is a share in (0, 1) of the longest that is proved to be allowed, and then B >= N >= 2 (1 - share) S.
+here is a share in (0, 1) of the longest that is proved to be allowed, and then B >= N >= 2 (1 - share) S. That is so in exact
+arithmetic: weights so large that the condition number of the cycle comes near 1 / eps are beyond floating point, and the
+iteration then says that it has not converged.
 """
 
 from __future__ import annotations
