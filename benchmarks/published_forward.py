@@ -33,9 +33,9 @@ def published(kind: str, size: int | None) -> PublishedMgNO:
     return PublishedMgNO(kind, channels=CHANNELS, layers=LAYERS, steps=(1, 1, 1, 2, 2), kernels=(4,) * (LEVELS - 1), size=size)
 
 
-def ours(boundary: str, separable: int = 2, smoothing: tuple[int, int] = (1, 1)) -> nn.Module:
-    """Five layers with an activation and a linear last one, as the released networks; the last one is a W too."""
-    model = MgNO(1, 1, channels=CHANNELS, layers=LAYERS + 1, levels=LEVELS, boundary=boundary, separable=separable, smoothing=smoothing)
+def ours(boundary: str, separable: int = 2, smoothing: tuple[int, int] = (1, 1), layers: int = LAYERS) -> nn.Module:
+    """As many W as the released layers have; the last of ours is linear, where they have a 1 x 1 convolution after it."""
+    model = MgNO(1, 1, channels=CHANNELS, layers=layers, levels=LEVELS, boundary=boundary, separable=separable, smoothing=smoothing)
     return model.to(memory_format=torch.channels_last)
 
 
@@ -45,6 +45,7 @@ def models() -> dict[str, nn.Module]:
         "the same, channels_last": published("MgNO_DC", None).to(memory_format=torch.channels_last),
         "released, LayerNorm in W (MgNO_NS)": published("MgNO_NS", CELLS),
         "MgNO, Dirichlet": ours("dirichlet"),
+        "MgNO, Dirichlet, a sixth W for the 1 x 1": ours("dirichlet", layers=LAYERS + 1),
         "MgNO, periodic": ours("periodic"),
         "MgNO, Dirichlet, dense": ours("dirichlet", 0),
         "MgNO, periodic, dense": ours("periodic", 0),

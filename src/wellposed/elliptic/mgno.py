@@ -15,11 +15,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from wellposed.elliptic.ends import Ends, Fields
+from wellposed.elliptic.ends import Ends, Fields, layout
 from wellposed.elliptic.kernels import even_axes
 from wellposed.elliptic.lift import FEATURES, Lift
 from wellposed.elliptic.multigrid import Multigrid
 from wellposed.elliptic.problem import Darcy
+from wellposed.numerics.heap import keep_freed_memory
 from wellposed.numerics.q1 import interpolate
 from wellposed.numerics.space import SIDES
 
@@ -42,7 +43,13 @@ class Layer(nn.Module):
 
     def forward(self, u: Fields, extra: int) -> Fields:
         n = self.cycle.ends.cells(u.shape)
-        out = self.mix(u).add_(self.cycle(u, extra), alpha=2 * math.pi**2 / n**2)
+        w, gain = self.cycle(u, extra), 2 * math.pi**2 / n**2
+        if layout(u) == layout(w) == torch.channels_last:  # one product of matrices, in place: half of the time of what stands below
+            rows = w.permute(0, 2, 3, 1).flatten(0, 2)
+            rows.addmm_(u.permute(0, 2, 3, 1).flatten(0, 2), self.mix.weight[:, :, 0, 0].t(), beta=gain).add_(self.mix.bias)
+            out = w
+        else:
+            out = self.mix(u).add_(w, alpha=gain)
         return out if self.function is None else out + self._bias(u, n)
 
     def _bias(self, u: Fields, n: int) -> Fields:
@@ -79,8 +86,14 @@ class Trunk(nn.Module):
     def forward(self, cells: Fields, extra: int) -> Fields:
         u = _even(self.ends.corners(cells), self.even).contiguous(memory_format=torch.channels_last)
         for k, layer in enumerate(self.layers):
-            u = layer(u if k == 0 else self.activation(u), extra)
+            u = layer(u if k == 0 else self._activated(u), extra)
         return u
+
+    def _activated(self, u: Fields) -> Fields:
+        """As `activation(u)`; the library's gelu takes half as long again where it does not see that memory is contiguous."""
+        if type(self.activation) is nn.GELU and layout(u) == torch.channels_last:
+            return self.activation(u.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        return self.activation(u)
 
 
 class MgNO(nn.Module):
@@ -117,6 +130,7 @@ class MgNO(nn.Module):
                  modes: int = 0, activation: str | nn.Module = "gelu", resolution: int | None = None,
                  repeated: int = 0, finer: str = "interpolate") -> None:
         super().__init__()
+        keep_freed_memory()
         if min(in_channels, out_channels, channels, layers, levels) < 1 or modes < 0:
             raise ValueError(f"MgNO: received in_channels={in_channels}, out_channels={out_channels}, channels={channels}, layers="
                              f"{layers}, levels={levels}, modes={modes}; expected at least 1 of each, and modes not negative")

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor, nn
 
-from wellposed.elliptic.ends import Ends, Fields
+from wellposed.elliptic.ends import Ends, Fields, layout
 from wellposed.elliptic.kernels import BILINEAR, POISSON, Kernel, Modules, even_axes, galerkin, point
 
 OMEGA = 0.8
@@ -140,7 +140,8 @@ class Multigrid(nn.Module):
 
         # sums are written into what a convolution has just made: no backward pass needs that, and memory is most of the time
         def residual(u: Fields) -> Fields:
-            return (ends.convolve(u, coarse[max(level, 0)]) if coarse else self.operator[k].convolve(u, ends)).neg_().add_(f)
+            a, groups = (coarse[max(level, 0)], 1) if coarse else (self.operator[k].value, self.operator[k].groups)
+            return ends.convolve(u, -a, groups).add_(f)
 
         def smooth(u: Fields, smoothers: Iterable[Modules[Kernel]]) -> Fields:
             for smoother in smoothers:
@@ -152,7 +153,10 @@ class Multigrid(nn.Module):
             u = smooth(u, (*self.after, *self.before) * (self.coarsest - 1))
         else:
             down = self.prolongation[k].transposed if self.galerkin else self.restriction[k].restrict
-            u = u + self.prolongation[k].prolong(self._cycle(down(residual(u), ends), level + 1, coarse), ends)
+            correction = self._cycle(down(residual(u), ends), level + 1, coarse)
+            # on small grids the library's convolution forgets the layout, and all that follows would mix two of them
+            correction = correction.contiguous(memory_format=layout(u))
+            u = self.prolongation[k].prolong(correction, ends).add_(u)
         return smooth(u, self.after)
 
     def _operators(self) -> list[Tensor]:
