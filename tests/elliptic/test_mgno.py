@@ -213,3 +213,28 @@ def test_both_trunks_can_be_exported():
 
     for y, own in zip(torch.export.export(Both(), (x, x)).module()(x, x), model.both(x, x), strict=True):
         torch.testing.assert_close(y, own)
+
+
+@pytest.mark.parametrize("boundary", ["dirichlet", "neumann", "periodic", {"bottom": "neumann", "right": "dirichlet", "top": "dirichlet",
+                                                                          "left": "neumann"}], ids=str)
+@pytest.mark.parametrize("smoothing", [(1, 0), (1, 1), (2, 1)])
+@pytest.mark.parametrize("order", [torch.channels_last, torch.contiguous_format])
+def test_a_layer_is_mixing_and_cycle_in_every_layout(boundary, smoothing, order):
+    torch.manual_seed(0)
+    network = MgNO(1, 1, channels=4, layers=3, levels=3, boundary=boundary, smoothing=smoothing, activation="tanh").double()
+    layer = network.potential.layers[1]
+    u = torch.randn(2, 4, *network.ends.unknowns(16), dtype=torch.float64).contiguous(memory_format=order)
+    expected = layer.mix(u) + 2 * torch.pi**2 / 16**2 * layer.cycle(u)
+    torch.testing.assert_close(layer(u, 0), expected, rtol=1e-12, atol=1e-12)
+    wanted = torch.autograd.grad(expected.sin().sum(), list(layer.parameters()))
+    found = torch.autograd.grad(layer(u, 0).sin().sum(), list(layer.parameters()))
+    for one, two in zip(found, wanted, strict=True):
+        torch.testing.assert_close(one, two, rtol=1e-10, atol=1e-10)
+
+
+@torch.no_grad()
+def test_low_precision_by_autocast():
+    network, x = small(), torch.randn(1, 2, 16, 16)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        low = network(x)
+    torch.testing.assert_close(low.float(), network(x), rtol=0.2, atol=0.05 * float(network(x).abs().max()))

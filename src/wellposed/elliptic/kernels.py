@@ -72,9 +72,8 @@ class Kernel(nn.Module):
     def prolong(self, x: Fields, ends: Ends) -> Fields:
         return ends.prolong(x, self.value, self.groups)
 
-    def transposed(self, x: Fields, ends: Ends) -> Fields:
-        """The restriction that is the transpose of `prolong` (with Neumann ends, in the trapezoidal inner product)."""
-        return ends.restrict(x, self.value, self.groups)
+    transposed = restrict
+    """The restriction is the transpose of `prolong` with the same kernel (with Neumann ends, in the trapezoidal inner product)."""
 
 
 M = TypeVar("M", bound=nn.Module)
