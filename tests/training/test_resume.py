@@ -10,12 +10,14 @@ import signal
 import subprocess
 import sys
 import textwrap
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from small import Endless, Random, Stop, StopAt, convolutions, images, perceptron, same_weights, stop_before, untimed, vectors
+from torch import nn
 
 import wellposed
 from wellposed.training import checkpoints, folder, verify_run
@@ -87,7 +89,7 @@ def test_the_model_is_unharmed_by_a_stop(tmp_path):
     model = convolutions().train()
     model.norm.eval()
     with pytest.raises(Stop):
-        wellposed.train(model, images(), folder=tmp_path / "run", loss=StopAt(9), precision="bf16", **SETTINGS)
+        wellposed.train(model, images(), folder=tmp_path / "run", loss=StopAt(9), precision="bf16", **{**SETTINGS, "patience": None})
     assert same_weights(model, convolutions())
     assert model.training
     assert not model.norm.training
@@ -195,6 +197,53 @@ def test_a_time_is_measured_once(tmp_path, monkeypatch):
     assert finished.config["plan"] == plan
     assert finished.steps == plan["steps"] > 5
     assert finished.config["settings"]["seconds"] == 0.5
+
+
+def test_an_unfinished_run_goes_on_whatever_weights_the_model_has(tmp_path, undisturbed):
+    with pytest.raises(Stop):
+        train(tmp_path / "run", 22)
+    torch.manual_seed(5)
+    model = convolutions()
+    with torch.no_grad():
+        next(model.parameters()).add_(1.0)
+    with pytest.warns(UserWarning, match="goes on from its checkpoint"):
+        run = wellposed.train(model, images(), validation=images(5), folder=tmp_path / "run", loss=StopAt(), average=0.9, **SETTINGS)
+    assert_same(run, undisturbed)
+
+
+def test_a_run_without_a_checkpoint_gives_way(tmp_path, undisturbed):
+    with pytest.raises(Stop):
+        train(tmp_path / "run", 2, lr=0.1)
+    assert_same(train(tmp_path / "run"), undisturbed)
+
+
+def _power(prediction, target, q=2):
+    return (prediction - target).abs().pow(q).mean()
+
+
+@pytest.mark.parametrize(("one", "other", "said"), [
+    ({"model": lambda: nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))},
+     {"model": lambda: nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))}, "built otherwise"),
+    ({"freeze": True}, {"freeze": False}, "built otherwise"), ({"freeze": False}, {"freeze": True}, "built otherwise"),
+    ({"loss": partial(_power, q=2)}, {"loss": partial(_power, q=4)}, "data.loss"),
+    ({"loss": lambda p, y: ((p - y) ** 2).mean()}, {"loss": lambda p, y: ((p - y) ** 4).mean()}, "data.loss")])
+@pytest.mark.parametrize("finished", [True, False])
+def test_another_question_is_refused(tmp_path, monkeypatch, one, other, said, finished):
+    def run(model=lambda: nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2)), freeze=False, **options):
+        torch.manual_seed(0)
+        built = model()
+        next(built.parameters()).requires_grad_(not freeze)
+        return wellposed.train(built, vectors(22), folder=tmp_path / "run", steps=12, checkpoint_every=2, batch=4, quiet=True, **options)
+
+    if finished:
+        run(**one)
+    else:
+        with monkeypatch.context() as stopped:
+            stop_before(5, stopped)
+            with pytest.raises(Stop):
+                run(**one)
+    with pytest.raises(ValueError, match=said):
+        run(**other)
 
 
 def test_another_number_of_threads_is_said(tmp_path):

@@ -77,7 +77,7 @@ def test_a_finished_run_is_returned_as_it_is(tmp_path, capsys):
 
 @pytest.mark.parametrize(("change", "said"), [
     ({"lr": 0.1}, r"settings.lr = 0.1, but the run in .* has 0.001"),
-    ({"patience": 3}, r"settings.patience = 3, but the run in .* has none"),
+    ({"average": 0.5}, r"settings.average = 0.5, but the run in .* has none"),
     ({"epochs": None, "steps": 8}, r"settings.epochs = none, but .* has 2"),
     ({"loss": "mse"}, r"data.loss = 'mse'"),
     ({"data": vectors(29)}, r"data.samples = 29, .* has 30"),

@@ -22,6 +22,7 @@ from wellposed.training.data import split
 from wellposed.training.objectives import Objective, objective
 from wellposed.training.settings import LENGTHS, Settings
 from wellposed.training.weights import digest
+from wellposed_check.canonical import digest_text
 
 SETTINGS = tuple(f.name for f in fields(Settings))
 
@@ -50,22 +51,25 @@ def choose(settings: Settings | None, options: Mapping[str, Any], data: Any) -> 
     return replace(settings, **given), others
 
 
-def ask(model: nn.Module, data: Any, loss: Any, validation: Any, seed: int, options: Mapping[str, Any]) -> Objective:
+def ask(model: nn.Module, data: Any, loss: Any, validation: Any, chosen: Settings, options: Mapping[str, Any]) -> Objective:
     """The objective, with the validation that was asked for.
 
     Raises:
-        ValueError: a fraction of data that are drawn on the fly; or as the type of the data says.
+        ValueError: a fraction of data that are drawn on the fly; patience without validation; or as the type of the data says.
     """
     if loss is not None:
         options = {**options, "loss": loss}
     asked = objective(data, model, **options)
     if validation is None:
+        if chosen.patience is not None and asked.validation is None:
+            raise ValueError(f"train: received patience={chosen.patience} without validation, expected validation=0.1, say, or data of "
+                             "their own: patience ends training when the loss there no longer falls")
         return asked
     if isinstance(validation, int | float):
         if asked.data is None:
             raise ValueError(f"train: received validation={validation} with data that are drawn on the fly, expected data of their own: "
                              "such data have no parts")
-        rest, part = split(asked.data, validation, seed)
+        rest, part = split(asked.data, validation, chosen.seed)
         return replace(asked, data=rest, validation=part)
     own = getattr(objective.dispatch(type(validation)), "per_sample", ())  # such as labels, which belong to the training data
     other = objective(validation, model, **{name: value for name, value in options.items() if name not in own}).data
@@ -79,10 +83,18 @@ def describe(model: nn.Module, asked: Objective, chosen: Settings, on: Accelerat
     versions = {"python": platform.python_version(), **{name: version(name) for name in ("wellposed", "torch", "numpy", "accelerate")}}
     config = {
         "format": FORMAT, "model": model_config(model), "settings": asdict(chosen), "data": asked.describe(chosen.seed),
-        "start": {"weights": digest(model)},
+        "start": {"module": _built(model), "weights": digest(model)},
         "environment": {**versions, "device": on.device.type, "processes": on.num_processes,
                         "threads": chosen.threads or torch.get_num_threads()}}
     return tomllib.loads(toml(config).decode())
+
+
+def _built(model: nn.Module) -> str:
+    """SHA-256 of what a module says of itself, which parameters are trained, and how fast: what its weights do not show."""
+    trained = [name for name, p in model.named_parameters() if p.requires_grad]
+    groups: Any = getattr(model, "parameter_groups", None)
+    factors = [(len(list(g["params"])), g.get("lr_factor", 1.0)) for g in groups()] if callable(groups) else []  # type: ignore[union-attr]
+    return digest_text(repr((repr(model), trained, factors)))
 
 
 def model_config(model: nn.Module) -> dict[str, Any]:

@@ -166,7 +166,8 @@ class Loop:
         at = "" if lr is None else f" at a learning rate of {number(lr)}"
         return FloatingPointError(
             f"train: {what} was not finite in step {step + 1}{at}; try lr={number(self.settings.lr / 10)}, a smaller clip or a longer "
-            f"warmup, in another folder or with resume=False; the last checkpoint is kept in {self.folder}")
+            + ("warmup" if self._saved < 0 else f"warmup, in another folder or with resume=False; the last checkpoint is kept in "
+               f"{self.folder}"))
 
     def _report(self) -> None:
         self._read_losses()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -42,6 +44,9 @@ def supervised(loss: str | Callable[[Tensor, Tensor], Tensor]) -> Loss:
             raise ValueError(f"train: received a batch of the type {type(batch).__name__}, expected (inputs ..., target); other batches "
                              "need an Objective with a loss of its own")
         *inputs, target = batch
+        if same and not (target.is_floating_point() or target.is_complex()):
+            raise ValueError(f"train: received targets of the type {target.dtype}, expected floating numbers for loss={loss!r}; convert "
+                             "them, as by y.astype('float32'), or name cross_entropy for classes")
         prediction = model(*inputs)
         if same and prediction.shape != target.shape:  # torch would broadcast
             raise ValueError(f"train: received targets of shape {tuple(target.shape)} where the model answers {tuple(prediction.shape)}, "
@@ -52,11 +57,25 @@ def supervised(loss: str | Callable[[Tensor, Tensor], Tensor]) -> Loss:
     return of_batch
 
 
-def name_of(loss: Any) -> str:
-    """What config.toml calls a loss: a name, or where the function is defined."""
-    if isinstance(loss, str):
-        return loss
-    if "called" in getattr(loss, "__dict__", {}):
-        return str(loss.called)
-    of = loss if hasattr(loss, "__qualname__") else type(loss)
-    return f"{of.__module__}.{of.__qualname__}"
+def name_of(call: Any) -> str:
+    """What config.toml calls a function: its name, or where it is defined; and of one without a name of its own also what it does."""
+    if isinstance(call, str):
+        return call
+    if "called" in getattr(call, "__dict__", {}):
+        return str(call.called)
+    if isinstance(call, partial):
+        given = ", ".join([*map(repr, call.args), *(f"{k}={v!r}" for k, v in sorted(call.keywords.items()))])
+        return f"{name_of(call.func)}({given})"
+    of = call if hasattr(call, "__qualname__") else type(call)
+    name = f"{of.__module__}.{of.__qualname__}"
+    return f"{name} {_digest(call)}" if "<l" in name and hasattr(call, "__code__") else name  # <lambda>, <locals>
+
+
+def _digest(call: Any) -> str:
+    """Of the code, and of the numbers and texts that it closes over."""
+    def told(code: Any) -> list[Any]:
+        return [code.co_code, code.co_names, *(told(c) if hasattr(c, "co_code") else repr(c) for c in code.co_consts)]
+
+    held = [cell.cell_contents for cell in call.__closure__ or ()]
+    closed = [x for x in (*held, *(call.__defaults__ or ())) if isinstance(x, int | float | str)]
+    return hashlib.sha256(repr([told(call.__code__), closed]).encode()).hexdigest()[:12]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,17 +13,21 @@ from typing import Any
 
 from wellposed.certificate import write_whole
 from wellposed.training import config as configs
-from wellposed.training.checkpoints import FOLDER
+from wellposed.training.checkpoints import FOLDER, steps
 from wellposed.training.config import CONFIG, difference, read_config, unfinished
 from wellposed.training.contents import toml
 from wellposed.training.folder import FORMAT, HISTORY, WEIGHTS, alive, recover, unlisted, verify_run
 from wellposed.training.manifest import MANIFEST, flush, read_manifest
 
+START = "start.weights"
 AGAIN = "name another folder=, or start anew with resume=False, which deletes that run"
 
 
 def standing(folder: Path, config: Mapping[str, Any], resume: bool) -> str:
     """"new", "unfinished" or "finished" if another call asked for the same as `config`; "old" if it is not to be resumed.
+
+    An unfinished run has its weights in its checkpoint, and goes on whatever the model holds; one without a checkpoint has nothing that
+    could be lost, and another may take its place.
 
     Raises:
         ValueError: the folder holds a run that was asked for something else, whose first difference is named; a finished run that
@@ -39,11 +44,23 @@ def standing(folder: Path, config: Mapping[str, Any], resume: bool) -> str:
         raise ValueError(f"train: {folder} holds a run that is not one of training, expected a new folder or such a run; {AGAIN}")
     listed = read_manifest(folder, FORMAT)
     differs = difference(held, config)
-    if differs is not None and not (differs[0] == "start.weights" and listed is not None and listed.get(WEIGHTS) == differs[2]):
+    if listed is None:
+        begun = bool(steps(folder))
+        if differs is not None and differs[0] == START and begun:
+            warnings.warn(f"{folder} goes on from its checkpoint; the weights with which the model came, other than those that this run "
+                          "began with, play no part", stacklevel=3)
+        elif differs is not None and begun:
+            raise ValueError(_said(folder, *differs))
+        return "unfinished" if differs is None or begun else "old"
+    if differs is not None and not (differs[0] == START and listed.get(WEIGHTS) == differs[2]):
         raise ValueError(_said(folder, *differs))
-    if listed is not None:
-        verify_run(folder)
-    return "unfinished" if listed is None else "finished"
+    verify_run(folder)
+    return "finished"
+
+
+def going_on(folder: Path, config: dict[str, Any]) -> dict[str, Any]:
+    """The config of an unfinished run that goes on: it began with the weights that its own names."""
+    return config | {"start": (read_config(folder) or config)["start"]}
 
 
 def begin(folder: Path, config: Mapping[str, Any]) -> None:
@@ -104,9 +121,12 @@ def held(folder: Path) -> Iterator[None]:
 def _said(folder: Path, name: str, held: Any, asked: Any) -> str:
     have = "has none" if held is None else f"has {held!r}"
     want = "none" if asked is None else repr(asked)
-    if name == "start.weights":
+    if name == START:
         return (f"train: received a model with other weights than the run in {folder} began with ({str(asked)[:12]}, expected "
                 f"{str(held)[:12]}); build the model after torch.manual_seed(...), so that it begins alike; or {AGAIN}")
+    if name == "start.module":
+        return (f"train: received a model that is built otherwise than the one in {folder} (its modules, the parameters that are "
+                f"trained, or their lr_factor), expected the same to go on with it; {AGAIN}")
     if name.startswith("data.") and name.endswith(("sha256", "validation")):
         return f"train: received other data than the run in {folder} has ({name} differs), expected the same; {AGAIN}"
     return f"train: received {name} = {want}, but the run in {folder} {have}; expected the same to go on with it; {AGAIN}"

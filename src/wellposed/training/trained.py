@@ -23,7 +23,7 @@ from wellposed.training.progress import Watcher
 from wellposed.training.randomness import Randomness
 from wellposed.training.run import Run, finish, open_run
 from wellposed.training.settings import Settings
-from wellposed.training.standing import begin, clear, held, standing
+from wellposed.training.standing import begin, clear, going_on, held, standing
 from wellposed.training.weights import load_into
 
 EXACT = ("torch", "threads", "device", "processes")
@@ -37,7 +37,11 @@ def train(model: nn.Module, problem_or_data: Any, *, loss: Any = None, validatio
     """Train a model, in place, and leave a run folder; the same call goes on from where a kill, or Ctrl-C, has stopped it.
 
     A resumed run ends in the same weights, bit for bit, as an undisturbed one with as many threads. If training is interrupted or
-    fails, the model gets back the weights that it came with, so that the same call resumes.
+    fails, the model gets back the weights that it came with. An unfinished run goes on from its checkpoint whatever weights the model
+    comes with; a finished one is returned for a model that comes with those that it began with (build it after torch.manual_seed).
+
+    Another call is known to be the same by the model's modules and options as it prints them, its weights, the settings, and the data: of
+    a torch `Dataset` its length and 64 samples, of data drawn on the fly the first two batches.
 
     Args:
         model: any module; it comes back with its best weights. Its `config`, if it has one (a flat mapping with "name"), becomes the
@@ -64,7 +68,7 @@ def train(model: nn.Module, problem_or_data: Any, *, loss: Any = None, validatio
         ``wellposed.train(model, (x, y), epochs=20, validation=0.1)``
     """
     chosen, others = choose(settings, options, problem_or_data)
-    asked = ask(model, problem_or_data, loss, validation, chosen.seed, others)
+    asked = ask(model, problem_or_data, loss, validation, chosen, others)
     place = Path(folder) if folder is not None else Path("runs") / type(model).__name__.lower()
     on = accelerator(chosen)
     config = describe(model, asked, chosen, on)
@@ -77,6 +81,8 @@ def train(model: nn.Module, problem_or_data: Any, *, loss: Any = None, validatio
     with held(place) if main else nullcontext():
         if on.num_processes == 1 and state == "unfinished":
             state = standing(place, config, resume)  # it may have finished before this process had its turn
+        if state == "unfinished":
+            config = going_on(place, config)
         if state != "finished":
             _train(model, asked, chosen, config, place, state, on, watcher)
         on.wait_for_everyone()
