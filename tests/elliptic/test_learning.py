@@ -77,6 +77,23 @@ def test_labels_may_be_given():
         darcy_objective(problem, model(), loss="l2", labels=u[:, :-1])
 
 
+def test_what_cannot_be_learned_is_refused():
+    problem = generate("smooth", N, 2, seed=0)
+    with pytest.raises(ValueError, match="sample 0 with source, fluxes and boundary values of zero"):
+        darcy_objective(Darcy(problem.coefficient, 0.0), model())
+    u = np.asarray(problem.solve())
+    with pytest.raises(ValueError, match="on the Dirichlet sides of sample 1"):
+        darcy_objective(problem, model(), loss="l2", labels=u + np.array([0.0, 1.0])[:, None, None])
+
+
+def test_a_refused_call_leaves_the_model_to_other_meshes():
+    network = model()
+    with pytest.raises(ValueError, match="labels"):
+        darcy_objective(generate("smooth", 32, 2, seed=0), network, loss="l2", labels=np.zeros((2, 5, 5)))
+    darcy_objective(generate("smooth", N, 2, seed=0), network)
+    assert network.resolution == N
+
+
 def test_the_first_steps_are_on_half_of_the_mesh():
     objective: Any = darcy_objective(generate("smooth", N, 2, seed=0), model())
     factors = []

@@ -37,6 +37,8 @@ def to_tensor(x: Any, name: str, finite: bool = True) -> Tensor:
     Raises:
         ValueError: anything else.
     """
+    if isinstance(x, torch.nn.Module):
+        raise ValueError(f"{name}: received the network {type(x).__name__}, expected what it answers: pass model(problem)")
     if isinstance(x, Tensor) and not x.is_complex() and x.dtype != torch.bool:
         t = x.to(torch.float64, copy=True)
     else:

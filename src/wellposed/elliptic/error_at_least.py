@@ -77,7 +77,7 @@ def certify_helmholtz(problem: Helmholtz, answer: Array, tol: float | None = Non
     arrays = {name: array(x) for name, x in data.items() if x is not None} | {"test": test}
     parameters = {"boundary": problem.boundary, "frequency": encode(problem.frequency)}
     proved = Distance(*checker.helmholtz(Evidence(parameters, arrays))[0])
-    if (np.abs(proved.lower - size) > AGREEMENT * (size + 1e-6 * proved.size)).any():
+    if (np.abs(proved.lower - size) > AGREEMENT * (size + proved.size)).any():
         raise ArithmeticError(f"the checker's bound {proved.lower.max():g} and this program's {size.max():g} disagree: nothing is "
                               "certified; please report this with the problem and the answer")
     return _certificate("elliptic.Helmholtz", parameters, arrays, tol, v, weights, seed, proved)

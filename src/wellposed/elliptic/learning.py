@@ -18,7 +18,7 @@ from wellposed.elliptic.ends import Ends
 from wellposed.elliptic.hypercircle import difference_cells
 from wellposed.elliptic.lift import Lift, lift
 from wellposed.elliptic.mgno import MgNO
-from wellposed.elliptic.problem import Array, Darcy, fit_potential
+from wellposed.elliptic.problem import Array, Darcy, clamp, fit_potential
 from wellposed.elliptic.trial import trial
 from wellposed.numerics.q1 import gradient, pair
 from wellposed.training import Objective
@@ -26,6 +26,8 @@ from wellposed.training import Objective
 LOSSES = ("bound", "energy", "l2")
 COARSE = 0.8
 """The first part of the steps is made on a mesh half as fine: three times cheaper, and kernels are shared between meshes."""
+OFF = 1e-2
+"""By how much of the largest value labels may miss the Dirichlet values: solvers and file formats round."""
 SETTINGS = {"batch": 4, "lr": 3e-3, "betas": (0.9, 0.99)}
 """What training takes where the caller does not say; measured in dev/LOG.md."""
 
@@ -81,11 +83,10 @@ def darcy_objective(problem: Darcy, model: nn.Module, *, loss: str | None = None
         kind = f"sides {ends.sides}" if isinstance(ends, Ends) else f"type {type(model).__name__}"
         raise ValueError(f"train: received a model with the {kind} for a Darcy problem with the sides {problem.sides}, expected "
                          "wellposed.elliptic.MgNO with the same, or a `Surrogate`; train other models on arrays (x, y)")
-    if isinstance(model, MgNO):
-        if model.resolution not in (None, problem.n):
-            raise ValueError(f"train: received {problem.n} x {problem.n} cells for a model whose levels refer to {model.resolution} x "
-                             f"{model.resolution}, expected the same; set model.resolution = {problem.n} if its kernels shall act there")
-        model.resolution = problem.n
+    if isinstance(model, MgNO) and model.resolution not in (None, problem.n):
+        raise ValueError(f"train: received {problem.n} x {problem.n} cells for a model whose levels refer to {model.resolution} x "
+                         f"{model.resolution}, expected the same, of training and validation fields alike (it answers finer meshes "
+                         f"without being trained there); to go over to this mesh set model.resolution = {problem.n}")
     wanted = loss or "bound"
     if wanted == "bound" and labels is not None:
         raise ValueError("train: received labels with loss='bound', which needs none; expected loss='energy' or loss='l2' with them")
@@ -94,11 +95,14 @@ def darcy_objective(problem: Darcy, model: nn.Module, *, loss: str | None = None
         if labels.shape[-1] != problem.n + 1:
             raise ValueError(f"labels: received {labels.shape[-1]} x {labels.shape[-1]} nodes, expected {problem.n + 1} x {problem.n + 1}, "
                              "those of the problem's mesh; take every other one until they fit")
-        silent = [k for k, u in enumerate(labels) if not bool((u != 0).any())]
-        if silent:
-            raise ValueError(f"labels: received zeros everywhere in sample {silent[0]}, expected a solution that is not zero: the loss is "
-                             "relative; leave the sample out, or train on loss='bound'")
+        _admit_labels(problem, labels)
+    if isinstance(model, MgNO):
+        model.resolution = problem.n
     data = Questions(problem, labels if wanted != "bound" else None)  # type: ignore[arg-type]
+    silent = (data.starts[1].potential == 0).flatten(1).all(1)
+    if bool(silent.any()):
+        raise ValueError(f"train: received sample {int(silent.nonzero()[0])} with source, fluxes and boundary values of zero, expected "
+                         "some that are not: its solution is zero, and there is nothing to learn")
     halves = coarse > 0 and problem.n % 2 == 0 and problem.movable and _can_halve(model, problem.n)
     if halves:
         data.halve()
@@ -115,6 +119,18 @@ def darcy_objective(problem: Darcy, model: nn.Module, *, loss: str | None = None
 
 darcy_objective.settings = SETTINGS  # type: ignore[attr-defined]
 darcy_objective.per_sample = ("labels",)  # type: ignore[attr-defined]
+
+
+def _admit_labels(problem: Darcy, labels: Tensor) -> None:
+    """Refuse labels that cannot be solutions of the problem."""
+    silent = [k for k, u in enumerate(labels) if not bool((u != 0).any())]
+    if silent:
+        raise ValueError(f"labels: received zeros everywhere in sample {silent[0]}, expected a solution that is not zero: the loss is "
+                         "relative; leave the sample out, or train on loss='bound'")
+    off = (torch.as_tensor(clamp(problem, labels)) - labels).abs().flatten(1).amax(1) / labels.abs().flatten(1).amax(1)
+    if float(off.max()) > OFF:
+        raise ValueError(f"labels: received values on the Dirichlet sides of sample {int(off.argmax())} that differ from the problem's "
+                         f"by {float(off.max()):.0%} of the largest, expected the same; check the axes (y, x), the sides and their values")
 
 
 def _loss(model: nn.Module, data: Questions, indices: Tensor, wanted: str) -> Tensor:
