@@ -31,6 +31,33 @@ def test_train_elliptic_says_what_is_wrong(tmp_path, capsys, more):
     assert "received" in capsys.readouterr().err
 
 
+def test_a_trained_network_answers_on_the_command_line(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    np.save("a.npy", np.asarray(generate("lognormal", 16, 6, seed=3).coefficient))
+    drop = ["--source", "0", "--top", "neumann", "--bottom", "neumann", "--dirichlet", "left=1"]
+    assert main(["train", "elliptic", "--data", "a.npy", "--steps", "4", "--channels", "4", *drop]) == 0
+    said = capsys.readouterr().out
+    assert "proved to be at most" in said
+    assert "--model runs/trained --bottom neumann --top neumann --dirichlet left=1" in said
+    assert main(["certify", "darcy", "--coefficient", "a.npy", "--model", "runs/trained", "--tol", "1e-9", *drop]) == 1
+    assert "refine darcy --coefficient a.npy --source 0 --model runs/trained" in capsys.readouterr().out
+    assert main(["refine", "darcy", "--coefficient", "a.npy", "--model", "runs/trained", "--tol", "0.5", *drop]) == 0
+    assert check("runs/a-refined").exit_code == 0
+    assert main(["certify", "darcy", "--coefficient", "a.npy", "--model", "runs/trained", "--answer", "u.npy"]) == 2
+    assert "--model with --answer" in capsys.readouterr().err
+
+
+def test_what_cannot_be_trained_is_said_with_options(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    np.save("a.npy", np.ones((2, 16, 16)))
+    assert main(["train", "elliptic", "--data", "a.npy", "--source", "0"]) == 2
+    assert "its solution is zero" in capsys.readouterr().err
+    assert main(["train", "elliptic", "--data", "a.npy", "--lr", "1e9", "--steps", "9", "--channels", "4"]) == 2
+    said = capsys.readouterr().err
+    assert "try --lr 1e+08" in said
+    assert "resume" not in said
+
+
 def test_run_darcy_leaves_a_certificate_that_checks(tmp_path):
     out = tmp_path / "darcy"
     call = ["run", "darcy", "--steps", "3", "--resolution", "16", "--channels", "4", "--layers", "2", "--unseen", "2", "--references", "1",

@@ -27,6 +27,8 @@ class Question:
     """FILE with a > 0 on each cell ("coefficient")."""
     answer: File | None = None
     """FILE with the potential at the (n + 1) x (n + 1) nodes, boundary included ("answer", "potential", "u")."""
+    model: Path | None = None
+    """The run folder of a trained MgNO, which answers instead of --answer."""
     source: str = "1"
     """FILE with f on each cell ("source"), or a number."""
     boundary: Kind = "dirichlet"
@@ -99,8 +101,9 @@ def main(arguments: list[str]) -> int:
 
 
 def certify(o: Certify) -> int:
-    if o.answer is None:
-        raise ValueError("received no --answer, expected a FILE with the potential; to solve from zero use: wellposed refine darcy")
+    if o.answer is None and o.model is None:
+        raise ValueError("received no --answer, expected a FILE with the potential, or the folder of a trained network as --model; to "
+                         "solve from zero use: wellposed refine darcy")
     problem, answer = read(o)
     from wellposed.certificate import certify as certify_problem
     from wellposed.elliptic.files import load_array
@@ -109,7 +112,7 @@ def certify(o: Certify) -> int:
         problem, answer, o.tol, quantity=o.quantity, arithmetic=o.arithmetic, lower=o.lower,
         stream=None if o.stream is None else load_array(o.stream, "stream", "psi"),
         goal=None if o.goal is None else load_array(o.goal, "goal", "weight", "q"))
-    folder = o.out or Path("runs") / Path(o.answer).stem
+    folder = o.out or Path("runs") / Path(o.answer or f"{o.coefficient}-answered").stem
     command = keep(folder, certificate)
     show(certificate)
     print(f"\nthe certificate, its problem and its answer are in {folder}; next:\n  {command}")
@@ -143,7 +146,13 @@ def read(o: Question) -> tuple[Any, Any]:
     named = {side: getattr(o, side) or o.boundary for side in SIDES}
     problem = Darcy(
         load_array(o.coefficient, "coefficient", "a"), number_or_file(o.source, "source", "f"), named,
-        dirichlet=_sides(o.dirichlet, "dirichlet"), neumann=_sides(o.neumann, "neumann"), coefficient_error=o.coefficient_error)
+        dirichlet=side_values(o.dirichlet, "dirichlet"), neumann=side_values(o.neumann, "neumann"), coefficient_error=o.coefficient_error)
+    if o.model is not None:
+        if o.answer is not None or o.stream is not None:
+            raise ValueError("received --model with --answer or --stream, expected one of them: the network answers with both")
+        from wellposed.elliptic import MgNO
+
+        return problem, MgNO.load(o.model)(problem)
     if o.answer is None:
         return problem, None
     answer = load_array(o.answer, "answer", "potential", "u")
@@ -151,9 +160,9 @@ def read(o: Question) -> tuple[Any, Any]:
 
 
 def show(certificate: Any) -> None:
-    from rich.console import Console
+    from wellposed.cli.console import console
 
-    Console().print(certificate)
+    console().print(certificate)
 
 
 def keep(folder: Path, certificate: Any) -> str:
@@ -178,7 +187,9 @@ def write_arrays(path: Path, arrays: dict[str, Any]) -> None:
 
 
 def refine_command(o: Certify) -> str:
-    words = [program(), "refine", "darcy", "--coefficient", o.coefficient, "--source", o.source, "--answer", str(o.answer)]
+    """The call that makes the answer of this one better."""
+    words: list[str] = [program(), "refine", "darcy", "--coefficient", o.coefficient, "--source", o.source]
+    words += ["--answer", o.answer] if o.model is None else ["--model", str(o.model)]
     for side in SIDES:
         kind = getattr(o, side) or o.boundary
         words += [f"--{side}", kind] if kind != "dirichlet" else []
@@ -201,7 +212,7 @@ def number_or_file(text: str, *names: str) -> Any:
         return load_array(text, *names)
 
 
-def _sides(words: tuple[str, ...], name: str) -> Any:
+def side_values(words: tuple[str, ...], name: str) -> Any:
     from wellposed.elliptic.files import load_array
 
     if len(words) == 1 and "=" not in words[0]:

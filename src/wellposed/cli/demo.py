@@ -15,6 +15,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from wellposed.cli.console import console as make_console
 from wellposed.cli.main import program
 from wellposed_check import check
 from wellposed_check.canonical import dumps, encode
@@ -32,7 +33,7 @@ def main(arguments: list[str]) -> int:
         return out, threads
 
     out, threads = tyro.cli(options, args=arguments, prog="wellposed demo")
-    began, console = time.perf_counter(), Console(highlight=False)
+    began, console = time.perf_counter(), make_console()
     console.print("[bold]wellposed demo[/]: six steps, about 30 seconds, of which loading torch takes a few and training ten\n")
     check_shipped(console)
     import torch

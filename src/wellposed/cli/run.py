@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from wellposed.cli.console import console as make_console
 from wellposed.cli.main import program
 from wellposed.cli.recipe import SHIPPED, Family, Recipe, read_recipe
 
@@ -35,7 +36,7 @@ def main(arguments: list[str]) -> int:
         return 0 if arguments else 2
     name, rest = arguments[0], arguments[1:]
     recipe = tyro.cli(Recipe, default=read_recipe(name), args=rest, prog=f"wellposed run {name}")
-    return darcy(recipe, Console(highlight=False))
+    return darcy(recipe, make_console())
 
 
 def darcy(recipe: Recipe, console: Console) -> int:
@@ -100,9 +101,12 @@ class telling_options:
         return None
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        if isinstance(error, ValueError):
-            text = str(error).replace("another folder=", "another folder with --out").replace("with resume=False", "with --anew")
-            raise ValueError(text) from None
+        if isinstance(error, ValueError | FloatingPointError):
+            text = str(error).removeprefix("train: ")
+            for python, option in (("another folder=", "another folder with --out"), ("with resume=False", "with --anew"),
+                                   ("try lr=", "try --lr "), ("in another folder", "in another folder, --out,")):
+                text = text.replace(python, option)
+            raise type(error)(text) from None
 
 
 def _kept(recipe: Recipe) -> dict[str, Any] | None:
