@@ -212,11 +212,12 @@ def write_whole(path: Path, data: bytes) -> Path:
 
 
 @singledispatch
-def certify(problem: Any, answer: Any, **options: Any) -> Certificate:  # noqa: ARG001
+def certify(problem: Any, answer: Any = None, **options: Any) -> Certificate:  # noqa: ARG001
     """A certificate for anyone's answer to `problem`; what it claims and takes depends on the type of the problem.
 
     For `wellposed.elliptic.Darcy`: `wellposed.elliptic.claims.certify_darcy`. For `Helmholtz` and `OneStep`, of which little more
-    than a lower bound is proved: `wellposed.elliptic.error_at_least`. Teach it your own with ``wellposed.certify.register``.
+    than a lower bound is proved: `wellposed.elliptic.error_at_least`. Of a `wellposed.sequence.Bank`, which is its own answer:
+    `wellposed.sequence.claims.certify_bank`. Teach it your own with ``wellposed.certify.register``.
     """
     raise TypeError(_unknown("certify", problem))
 

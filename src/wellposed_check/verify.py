@@ -24,9 +24,12 @@ CLAIMS = {  # closed: no string in a file selects code
     "elliptic.compliance_width/1": "wellposed_check.elliptic.compliance_width",
     "elliptic.goal/1": "wellposed_check.elliptic.goal",
     "elliptic.error_at_least/1": "wellposed_check.elliptic.error_at_least",
+    "sequence.initial_transfer_gap/1": "wellposed_check.sequence.initial_transfer_gap",
+    "sequence.stable/1": "wellposed_check.sequence.stable",
 }
 SUBJECTS = {  # which witness arrays are the answer
-    "elliptic.Darcy": ("potential",), "elliptic.Helmholtz": ("potential",), "elliptic.OneStep": ("advanced",)}
+    "elliptic.Darcy": ("potential",), "elliptic.Helmholtz": ("potential",), "elliptic.OneStep": ("advanced",),
+    "sequence.Bank": ("coordinates", "eigenvalues", "eigenvectors")}
 EXIT = {True: 0, False: 1, None: 3, "refused": 4}
 FIELDS = {"format", "claims", "subject", "provenance", "witness", "verdict", "headline", "sha256"}
 PROVENANCE = {"device", "seed", "threads", "versions", "weights"}

@@ -1,0 +1,35 @@
+"""From the arrays of a witness to a bank and the system that it stands for, refusing whatever the theorems do not cover."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from wellposed_check.canonical import Refused
+from wellposed_check.sequence.transfer import REFERENCES, Bank, Reference
+from wellposed_check.statement import Evidence
+
+SUBJECTS = {"sequence.Bank": ({"reference"}, ("b",))}  # type of the problem -> its parameters and its arrays
+MOST = 2000
+BANK = ("eigenvalues", "eigenvectors", "coordinates")
+
+
+def demand(condition: bool | np.bool_, message: str) -> None:
+    if not condition:
+        raise Refused(message)
+
+
+def read_reference(evidence: Evidence) -> Reference:
+    name, b = evidence.parameters["reference"], evidence.arrays["b"]
+    demand(name in REFERENCES and b.ndim == 1 and 1 <= len(b) <= MOST, f"unknown reference {name!r}, or b is not (n,), n up to {MOST}")
+    reference = REFERENCES[name](len(b))
+    demand(np.array_equal(reference.b, b), f"b is not the input vector of {name} with {len(b)} states")
+    return reference
+
+
+def read_bank(evidence: Evidence, n: int) -> Bank:
+    """Complex arrays are stored with real and imaginary parts on a last axis of two."""
+    shapes = dict(zip(BANK, ((n, 2), (n, n, 2), (n, 2)), strict=True))
+    for name, shape in shapes.items():
+        demand(evidence.arrays[name].shape == shape, f"{name} has the shape {evidence.arrays[name].shape}, expected {shape}")
+    values, vectors, b = (evidence.arrays[name][..., 0] + 1j * evidence.arrays[name][..., 1] for name in BANK)
+    return Bank(values, vectors, b)
