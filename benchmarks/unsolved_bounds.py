@@ -4,8 +4,9 @@
 
 The network of `wellposed run darcy` (64 x 64 cells, 60 s on one thread; trained here, in runs/benchmarks/darcy, or taken from a run
 folder) answers unseen fields of the family that it was trained on and of the six others of the recipe with potential and stream
-function; a certificate is made of these alone. Two reference rows for each family: the lift without a network (its weights' output set
-to zero), and the classical solver's potential with the stream function that cycles find for it.
+function; a certificate is made of these alone. Three reference rows for each family: what the network says before the local steps that
+follow it (`trial.RELAX`); the lift and the same steps without a network (its output set to zero); and the classical solver's potential
+with the stream function that cycles find for it.
 
     bound          what the certificate states of |u - v|_a / |u|_a
     effectivity    eta / |u - v|_a, u the exact solution: extrapolated from a mesh four times finer (benchmarks/truth.py)
@@ -40,11 +41,11 @@ from wellposed.cli.run import main as run
 from wellposed.elliptic import Darcy, MgNO, bound
 from wellposed.elliptic.claims import certify_darcy
 from wellposed.elliptic.families import draw
-from wellposed.elliptic.trial import answer
+from wellposed.elliptic.trial import RELAX, answer
 
 FOLDER = Path("runs/benchmarks/darcy")
 MEAN, MOST, WIDTH = 1.6, 2.5, 0.04
-STARTS = ("network", "no network", "classical solver")
+STARTS = ("network", "as it speaks", "no network", "classical solver")
 
 
 class Silent:
@@ -94,7 +95,8 @@ def families(recipe: Recipe, count: int, outside: int) -> list[tuple[str, Darcy]
 
 def examine(problem: Darcy, start: str, model: MgNO, t: Truth) -> Row:
     began = time.perf_counter()
-    found: Any = problem.solve() if start == "classical solver" else answer(model if start == "network" else Silent(model), problem)
+    found: Any = problem.solve() if start == "classical solver" else answer(
+        Silent(model) if start == "no network" else model, problem, relax=0 if start == "as it speaks" else RELAX)
     v, psi = found if isinstance(found, tuple) else (found, None)
     b = bound(problem, v, psi)
     psi = np.asarray(b.stream)

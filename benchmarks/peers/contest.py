@@ -102,7 +102,7 @@ def potentials(model: nn.Module, settings: Mapping[str, Any], problem: Darcy) ->
     """Nodal values with exact boundary values."""
     if settings["inputs"] == "raw":
         return np.asarray(clamp(problem, predict(model, raw_inputs(problem))))
-    found = answer(model.eval(), problem)  # pyright: ignore[reportArgumentType]
+    found = answer(model.eval(), problem, relax=0)  # pyright: ignore[reportArgumentType]
     return np.asarray(found[0] if isinstance(found, tuple) else found)
 
 

@@ -172,3 +172,18 @@ def test_amplitudes_are_the_best_ones(boundary):
     for one in (0.99, 1.01):
         assert bool((eta2(one, 1) > least).all())
         assert bool((eta2(1, one) > least).all())
+
+
+@pytest.mark.parametrize("boundary", ["dirichlet", "neumann", "periodic", {"bottom": "neumann", "right": "dirichlet", "top": "neumann", "left": "dirichlet"}], ids=str)
+def test_local_steps_lower_both_energies(boundary):
+    torch.manual_seed(0)
+    network = MgNO.darcy(boundary, channels=4, layers=2, levels=3)
+    problem = generate("two-phase", 16, 3, seed=1)
+    f = np.random.default_rng(0).normal(size=(3, 16, 16))
+    problem = Darcy(problem.coefficient, f - f.mean((1, 2), keepdims=True), boundary)
+    before, after = (bound(problem, *answer(network, problem, relax=steps)) for steps in (0, 4))
+    assert (np.asarray(after.eta) < 0.95 * np.asarray(before.eta)).all()
+    spoken, relaxed = answer(network, problem, relax=0), network(problem)
+    for one, two in zip(network(problem), answer(network, problem), strict=True):
+        np.testing.assert_array_equal(one, two)
+    assert not np.array_equal(spoken[0], relaxed[0])

@@ -2,11 +2,11 @@
 
 u = U_D + s (U - U_D + p w) and t = T + r q curl psi + c: w and psi are the network's, U, U_D, T, p and q the lift's. The
 amplitudes s, r and the constant flux c (where the sides leave one free) minimize the energies; each is a quotient of two sums, not a solve.
+A few local steps with the problem's own coefficient then take out what is rough in the error, in which most of its energy is.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
@@ -24,9 +24,9 @@ from wellposed.elliptic.problem import Darcy
 from wellposed.numerics.multigrid import jacobi
 from wellposed.numerics.q1 import Nodes, gradient, interpolate, pair
 
-SMOOTHING = 2
-"""Steps of Jacobi's method, with conjugate directions, for each halving of the mesh below the model's own, as in the cascadic
-multigrid method of Bornemann and Deuflhard, Numer. Math. 75 (1996) 135-152."""
+RELAX = 4
+"""Steps of Jacobi's method, with conjugate directions, after the network; times the factor on a finer mesh than its own, as in the
+cascadic multigrid method of Bornemann and Deuflhard, Numer. Math. 75 (1996) 135-152."""
 
 
 class Surrogate(Protocol):
@@ -82,8 +82,11 @@ def trial(model: Surrogate, start: Lift, amplitudes: bool = True) -> Trial:
 
 
 @torch.no_grad()
-def answer(model: Surrogate, problem: Darcy) -> Any:
+def answer(model: Surrogate, problem: Darcy, relax: int = RELAX) -> Any:
     """Potentials (samples, n + 1, n + 1) as the problem's arrays are, or potentials and stream functions.
+
+    Args:
+        relax: local steps after the network, on its own mesh; 0 for what it says by itself.
 
     Raises:
         ValueError: sides other than the model's, a grid that its levels cannot halve.
@@ -93,7 +96,7 @@ def answer(model: Surrogate, problem: Darcy) -> Any:
                          "right, top, left)")
     potentials, streams = [], []
     for chunk in problem.chunks(2**17):
-        v, stream = _answer(model, problem[chunk])
+        v, stream = _answer(model, problem[chunk], relax)
         potentials.append(v)
         if stream is not None:
             streams.append(flux.unite(problem[chunk], stream))
@@ -101,12 +104,15 @@ def answer(model: Surrogate, problem: Darcy) -> Any:
     return (v, problem.give(torch.cat(streams))) if streams else v
 
 
-def _answer(model: Surrogate, problem: Darcy) -> tuple[Nodes, Stream | None]:
+def _answer(model: Surrogate, problem: Darcy, relax: int) -> tuple[Nodes, Stream | None]:
     """Potential and stream function in float64."""
     factor = model.factor(problem.n) if isinstance(model, Resolved) else 1
-    if factor > 1:
-        return _interpolated(model, problem, factor)
     start = lift(problem)
+    v, stream = _spoken(model, problem, start) if factor == 1 else _interpolated(model, problem, start, factor)
+    return _relaxed(problem, v, stream, relax * factor) if relax else (v, stream)
+
+
+def _spoken(model: Surrogate, problem: Darcy, start: Lift) -> tuple[Nodes, Stream | None]:
     found, like = trial(model, start.to(start.load.to(next(model.parameters()).device))), problem.coefficient
     if found.stream is None:
         return found.potential.to(like), None
@@ -114,21 +120,27 @@ def _answer(model: Surrogate, problem: Darcy) -> tuple[Nodes, Stream | None]:
     return found.potential.to(like), Stream(found.stream.psi.to(like), None if drift is None else drift.to(like))
 
 
-def _interpolated(model: Surrogate, problem: Darcy, factor: int) -> tuple[Nodes, Stream | None]:
-    """What the model changes on its own mesh, interpolated, and smoothed with the finer mesh's coefficient."""
+def _interpolated(model: Surrogate, problem: Darcy, start: Lift, factor: int) -> tuple[Nodes, Stream | None]:
+    """What the model changes on its own mesh, interpolated."""
     coarse = problem.coarsened(factor)
-    own, start, steps = lift(coarse), lift(problem), SMOOTHING * round(math.log2(factor))
-    v, stream = _answer(model, coarse)
-    potential = potential_iteration(problem, start.potential + interpolate(v - own.potential, factor), jacobi)
+    own = lift(coarse)
+    v, stream = _spoken(model, coarse, own)
+    v = start.potential + interpolate(v - own.potential, factor)
+    if stream is None:
+        return v, None
+    drift = None
+    if stream.drift is not None and own.stream.drift is not None and start.stream.drift is not None:
+        drift = start.stream.drift + stream.drift - own.stream.drift
+    return v, Stream(start.stream.psi + interpolate(stream.psi - own.stream.psi, factor), drift)
+
+
+def _relaxed(problem: Darcy, v: Nodes, stream: Stream | None, steps: int) -> tuple[Nodes, Stream | None]:
+    potential = potential_iteration(problem, v, jacobi)
     for _ in range(steps):
         potential.step()
     if stream is None:
         return potential.x, None
-    drift = None
-    if stream.drift is not None and own.stream.drift is not None and start.stream.drift is not None:
-        drift = start.stream.drift + stream.drift - own.stream.drift
-    begin = Stream(start.stream.psi + interpolate(stream.psi - own.stream.psi, factor), drift)
-    iteration = StreamIteration(problem, flux.particular(problem), begin, jacobi)
+    iteration = StreamIteration(problem, flux.particular(problem), stream, jacobi)
     for _ in range(steps):
         iteration.step()
     return potential.x, iteration.stream
