@@ -93,9 +93,11 @@ def main(arguments: list[str]) -> int:
     verb, rest = arguments[0], arguments[1:]
     what: Any = {"certify": Certify, "refine": Refine}[verb]
     if not rest or rest[0] != "darcy":
-        print(f"usage: wellposed {verb} darcy --coefficient FILE --answer FILE ...\n\n`wellposed {verb} darcy --help` says more.",
-              file=sys.stdout if rest[:1] in (["-h"], ["--help"]) else sys.stderr)
-        return 0 if rest[:1] in (["-h"], ["--help"]) else 2
+        asked = rest[:1] in (["-h"], ["--help"])
+        said = "" if asked or not rest else f"wellposed {verb}: received {rest[0]!r}, expected darcy\n\n"
+        print(f"{said}usage: wellposed {verb} darcy --coefficient FILE --answer FILE ...\n\n`wellposed {verb} darcy --help` says more.",
+              file=sys.stdout if asked else sys.stderr)
+        return 0 if asked else 2
     options = tyro.cli(what, args=rest[1:], prog=f"wellposed {verb} darcy")
     return certify(options) if isinstance(options, Certify) else refine(options)
 

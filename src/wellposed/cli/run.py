@@ -216,7 +216,7 @@ def judged(results: dict[str, Any]) -> str:
 def show(console: Console, results: dict[str, Any]) -> None:
     """The tables, as at the end of a run."""
     console.print(f"\n[bold]trained[/]  {results['training']}", soft_wrap=True)
-    console.print("\n[bold]certified[/]  relative energy error at most, in percent: proved, from the network and four local steps, no solve\n"
+    console.print("\n[bold]certified[/]  relative energy error at most, in percent: proved; network and four local steps, no solve\n"
                   "           (width: of the compliance enclosure; bound / error: estimated on a finer mesh)", soft_wrap=True)
     console.print(family_table(results["families"]))
     for name, rows in results["guards"].items():

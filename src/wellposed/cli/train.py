@@ -75,9 +75,10 @@ class Train:
 
 
 def main(arguments: list[str]) -> int:
-    if arguments[:1] != ["elliptic"]:
+    if arguments[:1] not in (["elliptic"], ["darcy"]):  # the room, and the name of its problem in the other verbs
         asked = arguments[:1] in (["-h"], ["--help"])
-        print(USAGE, file=sys.stdout if asked else sys.stderr)
+        what = "" if asked or not arguments else f"wellposed train: received {arguments[0]!r}, expected elliptic\n\n"
+        print(what + USAGE, file=sys.stdout if asked else sys.stderr)
         return 0 if asked else 2
     options = tyro.cli(Train, args=arguments[1:], prog="wellposed train elliptic")
     return train(options)
