@@ -152,8 +152,8 @@ def _learn(console: Console, folder: Path) -> None:
             weight.zero_()
     start = examine(model, unseen, "start").relative  # what the network is given: the answer for a constant coefficient
     console.print(f"  {run.message}\n  on {len(unseen)} unseen fields its answers are wrong in energy by at most "
-                  f"{np.median(network):.0%} in the median and {network.max():.0%} at worst,\n  proved from the network alone, with no "
-                  f"solve (what it starts from: {np.median(start):.0%} and {start.max():.0%}). A minute on 64 x 64 cells halves that: "
+                  f"{np.median(network):.0%} in the median and {network.max():.0%} at worst,\n  proved, with no solve "
+                  f"(what it starts from: {np.median(start):.0%} and {start.max():.0%}). On 64 x 64 cells, with more fields and steps: "
                   f"{program()} run darcy\n  its run folder is {folder}", soft_wrap=True)
 
 
