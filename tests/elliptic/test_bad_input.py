@@ -193,7 +193,7 @@ def test_options_of_certify(options: dict[str, Any]):
 
 def test_unknown_problem_types_name_the_known_ones():
     for verb in (wellposed.certify, wellposed.refine):
-        with pytest.raises(TypeError, match=r"received a problem of the type dict, expected .* \(Darcy\b"):
+        with pytest.raises(TypeError, match=r"received a problem of the type dict, expected .* \(.*\bDarcy\b"):
             verb({"a": 1}, U)
 
 

@@ -63,13 +63,11 @@ def test_known_values(theta, expected):
     assert (lower + upper) / 2 == pytest.approx(expected, rel=1e-4)
 
 
-@pytest.mark.parametrize("theta", [1.0, 0.3, 0.1])
+@pytest.mark.parametrize(("reference", "theta"), [("legs", 1.0), ("legs", 0.3), ("legs", 0.1), ("lagt", 0.3), ("lagt", 0.1)])
 @pytest.mark.parametrize("n", [4, 15, 32])
-@pytest.mark.parametrize("reference", MATRICES)
-def test_it_holds_the_maximum_of_a_grid(reference, n, theta):
+def test_it_holds_the_maximum_of_a_grid(reference, theta, n):
+    """S4D of LagT has its eigenvalues on the axis: it is not stable."""
     bank = damped_hippo(n, theta, reference)
-    if reference == "lagt" and theta == 1.0:
-        pytest.skip("S4D of LagT has eigenvalues on the axis: it is not stable")
     lower, upper = transfer_gap(bank, reference)
     grid = np.concatenate([np.linspace(-4 * n, 4 * n, 10_000), np.geomspace(1e-3, 10 * n**2, 5_000), -np.geomspace(1e-3, 10 * n**2, 5_000)])
     highest = on_grid(bank, reference, grid).max()
