@@ -14,6 +14,12 @@ class Refused(ValueError):
     """The certificate is forged, damaged or not what it says. This is not the same as one that honestly fails."""
 
 
+def demand(condition: bool | np.bool_, message: str) -> None:
+    """Raises: Refused, with this message, unless the condition holds."""
+    if not condition:
+        raise Refused(message)
+
+
 def dumps(document: Any) -> str:
     """Canonical text: sorted keys, one space of indentation, no NaN, one newline at the end."""
     return json.dumps(document, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n"

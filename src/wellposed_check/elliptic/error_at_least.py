@@ -13,10 +13,10 @@ import math
 import numpy as np
 
 from wellposed_check.arithmetic import Array, Floats
-from wellposed_check.canonical import decode, encode
+from wellposed_check.canonical import decode, demand, encode
 from wellposed_check.elliptic.bounds import SAFE, TINY
 from wellposed_check.elliptic.darcy import Hypercircle, interpolate
-from wellposed_check.elliptic.evidence import SUBJECTS, assumptions, demand, means, read_nodal, read_problem
+from wellposed_check.elliptic.evidence import SUBJECTS, assumptions, means, read_nodal, read_problem
 from wellposed_check.statement import Evidence, Statement
 
 Distance = tuple[Array, Array, Array, Array]  # of each sample: error at least, at most; size of v or u; relative error at least

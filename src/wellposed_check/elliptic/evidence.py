@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from wellposed_check.arithmetic import ARITHMETICS, Arithmetic, Array, Floats
-from wellposed_check.canonical import Refused, decode
+from wellposed_check.canonical import decode, demand
 from wellposed_check.elliptic.bounds import Bounds, Pair, enclose
 from wellposed_check.elliptic.darcy import SIDES, Hypercircle, Problem, interpolate, perimeter
 from wellposed_check.statement import Evidence
@@ -18,11 +18,6 @@ SUBJECTS = {  # type of the problem -> its parameters and its arrays
     "elliptic.OneStep": ({"viscosity", "interval"}, ("vorticity", "forcing")),
 }
 IMBALANCE = 1e-10
-
-
-def demand(condition: bool | np.bool_, message: str) -> None:
-    if not condition:
-        raise Refused(message)
 
 
 def read_problem(evidence: Evidence, balance: bool = True) -> Problem:

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from wellposed_check.canonical import Refused
+from wellposed_check.canonical import demand
 from wellposed_check.sequence.transfer import REFERENCES, Bank, Reference
 from wellposed_check.statement import Evidence
 
 SUBJECTS = {"sequence.Bank": ({"reference"}, ("b",))}  # type of the problem -> its parameters and its arrays
 MOST = 2000
 BANK = ("eigenvalues", "eigenvectors", "coordinates")
-
-
-def demand(condition: bool | np.bool_, message: str) -> None:
-    if not condition:
-        raise Refused(message)
 
 
 def read_reference(evidence: Evidence) -> Reference:

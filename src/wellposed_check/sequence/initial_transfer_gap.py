@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from wellposed_check.sequence.evidence import BANK, demand, read_bank, read_reference
+from wellposed_check.canonical import demand
+from wellposed_check.sequence.evidence import BANK, read_bank, read_reference
 from wellposed_check.sequence.transfer import gap
 from wellposed_check.statement import Evidence, Statement
 
