@@ -7,7 +7,7 @@ and no projection; boundary conditions are exact by construction, and any grid t
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -20,12 +20,10 @@ from wellposed.elliptic.kernels import even_axes
 from wellposed.elliptic.lift import FEATURES, Lift
 from wellposed.elliptic.multigrid import Multigrid
 from wellposed.elliptic.problem import Darcy
+from wellposed.numerics.activations import activation_of, named
 from wellposed.numerics.heap import keep_freed_memory
 from wellposed.numerics.q1 import interpolate
 from wellposed.numerics.space import SIDES
-
-ACTIVATIONS: Mapping[str, Callable[[], nn.Module]] = {"gelu": nn.GELU, "silu": nn.SiLU, "relu": nn.ReLU, "tanh": nn.Tanh}
-"""The activations that a run folder can name; any other module can be passed, and is then the caller's to rebuild."""
 
 
 class Layer(nn.Module):
@@ -149,8 +147,8 @@ class MgNO(nn.Module):
         self._config = {"in_channels": in_channels, "out_channels": out_channels, "channels": channels, "layers": layers,
                         "boundary": list(self.ends.sides), "stream": stream, "modes": modes, "repeated": repeated, "finer": finer,
                         **cycle, "levels": levels, "smoothing": list(smoothing)}
-        self._activation = activation if isinstance(activation, str) else _named(activation)
-        act = _activation(activation)
+        self._activation = activation if isinstance(activation, str) else named(activation)
+        act = activation_of(activation)
         self.potential = Trunk(in_channels, out_channels, channels, layers, self.ends, act, modes, even_axes(self.ends), cycle)
         self.stream = None  # a stream function changes its sign under reflections: its kernels are free
         if stream:
@@ -175,8 +173,8 @@ class MgNO(nn.Module):
         given = {k: v for k, v in config.items() if k != "name"}
         given["boundary"] = dict(zip(SIDES, given["boundary"], strict=True))
         given["smoothing"] = tuple(given["smoothing"])
-        if activation is not None and _named(activation) != given["activation"]:
-            raise ValueError(f"activation: received {_named(activation)}, expected {given['activation']}, with which the model was made")
+        if activation is not None and named(activation) != given["activation"]:
+            raise ValueError(f"activation: received {named(activation)}, expected {given['activation']}, with which the model was made")
         given["activation"] = given["activation"] if activation is None else activation
         return cls(**given)
 
@@ -265,19 +263,3 @@ def _even(corners: Fields, axes: tuple[bool, bool]) -> Fields:
 
 def _wrap(x: Fields, ends: Ends) -> Fields:
     return torch.nn.functional.pad(x, (0, 1, 0, 1), mode="circular") if ends.periodic else x
-
-
-def _named(activation: nn.Module) -> str:
-    """As a run folder names it: as `ACTIVATIONS` does, or the class and what it says of itself."""
-    for name, kind in ACTIVATIONS.items():
-        if repr(kind()) == repr(activation) and type(kind()) is type(activation):
-            return name
-    return repr(activation)
-
-
-def _activation(activation: str | nn.Module) -> nn.Module:
-    if isinstance(activation, nn.Module):
-        return activation
-    if activation not in ACTIVATIONS:
-        raise ValueError(f"activation: received {activation!r}, expected one of {', '.join(ACTIVATIONS)}, or a module")
-    return ACTIVATIONS[activation]()
