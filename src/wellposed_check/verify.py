@@ -26,10 +26,13 @@ CLAIMS = {  # closed: no string in a file selects code
     "elliptic.error_at_least/1": "wellposed_check.elliptic.error_at_least",
     "sequence.initial_transfer_gap/1": "wellposed_check.sequence.initial_transfer_gap",
     "sequence.stable/1": "wellposed_check.sequence.stable",
+    "sequence.gain/1": "wellposed_check.sequence.gain",
+    "sequence.diagonalization/1": "wellposed_check.sequence.diagonalization",
 }
-SUBJECTS = {  # which witness arrays are the answer
+SUBJECTS = {  # which witness arrays are the answer; "stages.*" for all whose names begin so
     "elliptic.Darcy": ("potential",), "elliptic.Helmholtz": ("potential",), "elliptic.OneStep": ("advanced",),
-    "sequence.Bank": ("coordinates", "eigenvalues", "eigenvectors")}
+    "sequence.Bank": ("coordinates", "eigenvalues", "eigenvectors"),
+    "sequence.Network": ("stages.*",), "sequence.Diagonalization": ("eigenvalues", "eigenvectors")}
 EXIT = {True: 0, False: 1, None: 3, "refused": 4}
 FIELDS = {"format", "claims", "subject", "provenance", "witness", "verdict", "headline", "sha256"}
 PROVENANCE = {"device", "seed", "threads", "versions", "weights"}
@@ -83,7 +86,8 @@ def assemble(kind: str, evidence: Evidence, requirements: Mapping[str, float | N
     digests = {name: digest_array(x) for name, x in evidence.arrays.items()}
     statements = {i: state(i, evidence, arithmetic) for i in sorted(requirements)}
     claims = [s.document(requirements[i], digests) for i, s in statements.items()]
-    answer = {"arrays": {name: digests[name] for name in SUBJECTS[kind]}}
+    answer = {"arrays": {name: digests[name] for part in SUBJECTS[kind] for name in (
+        [n for n in digests if n.startswith(part[:-1])] if part.endswith("*") else [part])}}
     arrays = {name: digests[name] for name in names if name in digests}
     problem = {"type": kind, "parameters": dict(evidence.parameters), "arrays": arrays}
     document = {
@@ -171,6 +175,8 @@ def check(certificate: str | Path, problem: str | Path | None = None, answer: st
         if not (path.parent / name).is_file() or (path.parent / name).is_symlink():
             raise Refused(f"the witness file {name!r} does not lie beside {path.name}")
         claims, evidence = verify(document, (path.parent / name).read_bytes())
+        if problem is not None and not document["subject"]["problem"]["arrays"]:
+            raise Refused(f"a problem of the type {document['subject']['problem']['type']} has no arrays: present all as its answer")
         presented = compare(document["subject"], evidence.arrays, problem, answer, _room(document["subject"]["problem"]["type"])[1])
     except Refused as refusal:
         return Report("refused", f"refused: {refusal}")

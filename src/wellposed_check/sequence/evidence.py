@@ -8,7 +8,9 @@ from wellposed_check.canonical import demand
 from wellposed_check.sequence.transfer import REFERENCES, Bank, Reference
 from wellposed_check.statement import Evidence
 
-SUBJECTS = {"sequence.Bank": ({"reference"}, ("b",))}  # type of the problem -> its parameters and its arrays
+SUBJECTS: dict[str, tuple[set[str], tuple[str, ...]]] = {  # type of the problem -> its parameters and its arrays
+    "sequence.Bank": ({"reference"}, ("b",)), "sequence.Network": ({"length", "stages"}, ()),
+    "sequence.Diagonalization": (set(), ("matrix",))}
 MOST = 2000
 BANK = ("eigenvalues", "eigenvectors", "coordinates")
 
@@ -26,5 +28,8 @@ def read_bank(evidence: Evidence, n: int) -> Bank:
     shapes = dict(zip(BANK, ((n, 2), (n, n, 2), (n, 2)), strict=True))
     for name, shape in shapes.items():
         demand(evidence.arrays[name].shape == shape, f"{name} has the shape {evidence.arrays[name].shape}, expected {shape}")
-    values, vectors, b = (evidence.arrays[name][..., 0] + 1j * evidence.arrays[name][..., 1] for name in BANK)
-    return Bank(values, vectors, b)
+    return Bank(*(paired(evidence.arrays[name]) for name in BANK))
+
+
+def paired(x: np.ndarray) -> np.ndarray:
+    return x[..., 0] + 1j * x[..., 1]
