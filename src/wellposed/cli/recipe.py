@@ -11,6 +11,8 @@ from typing import Annotated, Any
 
 import tyro
 
+from wellposed.cli.sequence_recipe import SHIPPED as SEQUENCES
+
 SHIPPED = ("darcy",)
 FIELDS = ("smooth", "two-phase", "multiscale", "lognormal", "checkerboard")
 SOURCES = ("one", "random")
@@ -115,10 +117,20 @@ def read_recipe(name: str) -> Recipe:
     if name in SHIPPED:
         return _recipe(files("wellposed").joinpath(f"elliptic/recipes/{name}.toml").read_text("utf-8"), name)
     if not name.endswith(".toml"):
-        raise ValueError(f"received the recipe {name!r}, expected {' or '.join(SHIPPED)}, or a file ending in .toml")
+        raise ValueError(f"received the recipe {name!r}, expected one of {', '.join((*SHIPPED, *SEQUENCES))}, or a file ending in .toml")
     if not Path(name).is_file():
-        raise FileNotFoundError(f"there is no file {name}; expected a recipe, or the name of one: {', '.join(SHIPPED)}")
+        raise FileNotFoundError(f"there is no file {name}; expected a recipe, or the name of one: {', '.join((*SHIPPED, *SEQUENCES))}")
     return _recipe(Path(name).read_text("utf-8"), name)
+
+
+def of_sequences(name: str) -> bool:
+    """Whether a recipe, that ships or of a file, is one of sequence models: those name a task."""
+    if name in SEQUENCES or not name.endswith(".toml") or not Path(name).is_file():
+        return name in SEQUENCES
+    try:
+        return "task" in tomllib.loads(Path(name).read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError):
+        return False
 
 
 def _recipe(text: str, name: str) -> Recipe:

@@ -17,17 +17,19 @@ from rich.table import Table
 
 from wellposed.cli.console import console as make_console
 from wellposed.cli.main import program
-from wellposed.cli.recipe import SHIPPED, Family, Recipe, read_recipe
+from wellposed.cli.recipe import Family, Recipe, of_sequences, read_recipe
 
 RESULTS = "results.json"
 UNSEEN_SEED = 1_000_003  # away from the seeds of the training fields
 AROUND = 25.0  # seconds that all but training takes at 64 x 64, on one thread
-USAGE = f"""usage: wellposed run RECIPE [options]
+USAGE = """usage: wellposed run RECIPE [options]
 
-Recipes: {', '.join(SHIPPED)}, or a file of your own ending in .toml.
-  darcy    train an operator on its guaranteed bound, certify 200 unseen fields, guard them, write a report (about 90 seconds)
+Recipes, or a file of your own ending in .toml:
+  darcy       train an operator on its guaranteed bound, certify 200 unseen fields, guard them, write a report (about 90 seconds)
+  digits      two state-space networks alike but for their initialization: certified, trained on real digits, tested with tones (90 seconds)
+  listops, pathfinder, speech, bytes      the same for other sequences; --size desk or paper
 
-`wellposed run darcy --help` says more; the dial is --seconds."""
+`wellposed run darcy --help` says more; the dials are --seconds of darcy, --steps or --epochs of the others."""
 
 
 def main(arguments: list[str]) -> int:
@@ -35,6 +37,10 @@ def main(arguments: list[str]) -> int:
         print(USAGE, file=sys.stdout if arguments else sys.stderr)
         return 0 if arguments else 2
     name, rest = arguments[0], arguments[1:]
+    if of_sequences(name):
+        from wellposed.cli import sequence
+
+        return sequence.main(name, rest)
     recipe = tyro.cli(Recipe, default=read_recipe(name), args=rest, prog=f"wellposed run {name}")
     return darcy(recipe, make_console())
 

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor
 
 EXECUTIONS = ("auto", "scan", "convolution", "chunks", "steps")
+
+
+def own_precision(u: Tensor) -> AbstractContextManager[Any]:
+    """Autocast off: states and decays keep the precision of the parameters."""
+    kind = u.device.type
+    return torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else nullcontext()
 
 
 def demand_sequence(name: str, u: Any, features: int) -> None:

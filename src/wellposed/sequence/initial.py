@@ -59,8 +59,11 @@ def initial(init: str, n: int, theta: float = 0.1, measure: str = "legs") -> Ini
 
 @cache
 def _published(n: int, measure: str) -> Bank:
+    import torch
+
     system = hippo(measure, n)
-    found = ptd(system.matrix(), PUBLISHED, "optimised")
+    with torch.inference_mode(False), torch.enable_grad():  # Adam runs whatever the caller has switched off
+        found = ptd(system.matrix(), PUBLISHED, "optimised")
     values = -np.abs(found.eigenvalues.real) + 1j * found.eigenvalues.imag
     return Bank(values, found.eigenvectors, np.linalg.solve(found.eigenvectors, system.B.astype(complex)))
 
@@ -70,3 +73,8 @@ def completed(values: Complex[np.ndarray, " m"], vectors: Complex[np.ndarray, "n
     """All n eigenvalues and eigenvectors: those that stand for a pair, and their conjugates."""
     paired = weights == 2
     return np.concatenate([values, values[paired].conj()]), np.concatenate([vectors, vectors[:, paired].conj()], 1)
+
+
+def input_scale(init: str, theta: float) -> float:
+    """By how much an initialization scales HiPPO's b: 1 - theta/2, with which it is exact at frequency zero."""
+    return 1.0 if init == "published" else 1 - (theta if init == "damped" else 1.0) / 2

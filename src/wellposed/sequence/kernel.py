@@ -32,8 +32,8 @@ def kernel(residue: Float[Tensor, "2 features modes"], multiplier: Float[Tensor,
 
 def vandermonde(residue: Pairs, multiplier: Pairs, length: int) -> Float[Tensor, "features length"]:
     """K as it is written, for comparison: features x modes x length complex numbers."""
-    z, l = torch.complex(multiplier[0], multiplier[1]), torch.arange(length, device=multiplier.device)
-    return (torch.complex(residue[0], residue[1])[..., None] * torch.exp(z.log()[..., None] * l)).sum(1).real
+    z, step = torch.complex(multiplier[0], multiplier[1]), torch.arange(length, device=multiplier.device)
+    return (torch.complex(residue[0], residue[1])[..., None] * torch.exp(z.log()[..., None] * step)).sum(1).real
 
 
 def convolve(u: Float[Tensor, "batch features length"], forward: Float[Tensor, "features length"],

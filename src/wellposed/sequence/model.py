@@ -16,10 +16,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from wellposed.certificate import Certificate, certify
 from wellposed.numerics.activations import activation_of, named
 from wellposed.numerics.heap import keep_freed_memory
+from wellposed.sequence.gain import Mean, Residual, certify_stages
 from wellposed.sequence.s4 import S4
 from wellposed.sequence.s5 import S5
+from wellposed.sequence.stages import Declined, certify_network, decline, stages_of
 
 LAYERS: Mapping[str, Callable[..., nn.Module]] = {"s4": S4, "s5": S5}
 NORMS: Mapping[str, Callable[[int], nn.Module]] = {"batch": nn.BatchNorm1d, "layer": nn.LayerNorm, "none": lambda _: nn.Identity()}
@@ -202,6 +205,39 @@ class SequenceModel(nn.Module):
             expected = "integers (batch, length)" if tokens else f"a floating tensor (batch, length, {self.inputs})"
             raise ValueError(f"SequenceModel: received {tuple(x.shape)} of the type {x.dtype}, expected {expected} of at least one step")
         return self.encoder(x)
+
+
+@stages_of.register
+def _half_glu(module: HalfGLU) -> list[Any]:
+    decline(module, "x sigmoid(W x) has no global Lipschitz constant: its slope grows with x")
+
+
+@stages_of.register
+def _block(block: Block) -> list[Any]:
+    inner, norm = [block.layer, block.activation, block.mixing], [] if isinstance(block.norm, nn.Identity) else stages_of(block.norm)
+    branch = [stage for part in inner for stage in stages_of(part)]
+    return [Residual([*norm, *branch])] if block.prenorm else [Residual(branch), *norm]
+
+
+def certify_model(model: SequenceModel, tol: float | None = None, *, length: int | None = None, gain: bool = True) -> Certificate:
+    """As `wellposed.sequence.stages.certify_network`; of a head that takes a mean, from real inputs of the given length."""
+    if not gain:
+        return certify_network(model, gain=False)
+    if isinstance(model.encoder, nn.Embedding):
+        decline(model, "its inputs are tokens, between which there is no distance; certify(model, gain=False) certifies stability alone")
+    parts = [model.encoder, *model.blocks, model.final]
+    try:
+        stages = [stage for part in parts for stage in stages_of(part)]
+    except Declined as error:
+        raise Declined(f"{error}; certify(model, gain=False) certifies the stability of its layers alone") from None
+    if model.head == "mean" and length is None:
+        raise ValueError("certify: received a model that takes the mean over the steps and no length, expected length=..., the number of "
+                         "steps: the gain of a mean over so many is 1 / sqrt(length)")
+    pooled = [Mean(length)] if model.head == "mean" and length is not None else []
+    return certify_stages([*stages, *pooled, *stages_of(model.decoder)], tol, length)
+
+
+certify.register(SequenceModel, certify_model)
 
 
 def _demand(c: Mapping[str, Any], named_norm: bool) -> None:

@@ -15,14 +15,17 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from wellposed.sequence.arguments import choose, demand_sequence, demand_state, demand_step, rates
+from wellposed.certificate import certify
+from wellposed.sequence.arguments import choose, demand_sequence, demand_state, demand_step, own_precision, rates
 from wellposed.sequence.bank import Bank
 from wellposed.sequence.discretization import Discrete, discretize, eigenvalues
+from wellposed.sequence.gain import Modes, System
 from wellposed.sequence.hippo import hippo
-from wellposed.sequence.initial import completed, initial
+from wellposed.sequence.initial import completed, initial, input_scale
 from wellposed.sequence.kernel import convolve, kernel
 from wellposed.sequence.pairs import Pairs, mul, pair, unpair
 from wellposed.sequence.siso import at_rates, by_chunks, by_states
+from wellposed.sequence.stages import certify_network, numbers, stages_of
 
 
 class S4(nn.Module):
@@ -92,7 +95,7 @@ class S4(nn.Module):
         how = choose("S4", execution, default, state is not None, self.bidirectional, rate is not None)
         if state is not None:
             demand_state("S4", state, len(u), self._state_shape)
-        with torch.autocast(u.device.type, enabled=False):
+        with own_precision(u):
             u = u.to(self.D.dtype)
             y, last = self._both(u, state, how, None if rate is None else rates("S4", rate, u))
             y = y + self.D * u
@@ -130,10 +133,12 @@ class S4(nn.Module):
         """
         choose("S4.step", "steps", "steps", True, self.bidirectional, False)
         demand_step("S4", u, state, self.features, self._state_shape)
-        multiplier, gain = self.discrete()
-        x = mul(multiplier.to(u.dtype)[:, None], state.transpose(0, 1)) + mul(gain, self.B.double())[:, None].to(u.dtype) * u[..., None]
-        c = (self.C[0] * self.weights).to(u.dtype)
-        return torch.einsum("hm,bhm->bh", c[0], x[0]) - torch.einsum("hm,bhm->bh", c[1], x[1]) + self.D * u, x.transpose(0, 1)
+        with own_precision(u):
+            u = u.to(self.D.dtype)
+            multiplier, gain = self.discrete()
+            x = mul(multiplier.to(u.dtype)[:, None], state.transpose(0, 1)) + mul(gain, self.B.double())[:, None].to(u.dtype) * u[..., None]
+            c = self.C[0] * self.weights
+            return torch.einsum("hm,bhm->bh", c[0], x[0]) - torch.einsum("hm,bhm->bh", c[1], x[1]) + self.D * u, x.transpose(0, 1)
 
     def initial_state(self, batch: int) -> Tensor:
         """Zeros, (batch, 2, features, modes)."""
@@ -150,10 +155,13 @@ class S4(nn.Module):
                             for c in (self.C * self.weights).double()])
 
     def bank(self, feature: int = 0) -> Bank:
-        """The stored eigenvalues of a feature and the stored eigenvectors, with HiPPO's own b in their coordinates, for an audit."""
+        """The stored eigenvalues of a feature and the stored eigenvectors, for an audit.
+
+        B is HiPPO's own b in their coordinates, scaled as the initialization does: whatever training made of B, C can undo.
+        """
         values = unpair(eigenvalues(self.log_decay[feature], self.frequency[feature]))
         values, vectors = completed(values, unpair(self.eigenvectors), self.weights.cpu().numpy())
-        b = hippo(self.measure, self.state).B.astype(complex)
+        b = hippo(self.measure, self.state).B.astype(complex) * input_scale(self.init, self.theta)
         return Bank(values, vectors, np.linalg.solve(vectors, b))
 
     def extra_repr(self) -> str:
@@ -163,3 +171,15 @@ class S4(nn.Module):
     @property
     def _state_shape(self) -> tuple[int, ...]:
         return (2, self.features, len(self.weights))
+
+
+@stages_of.register
+def _stages(layer: S4) -> list[Any]:
+    multiplier, gain = layer.discrete()
+    b = mul(gain, layer.B.double())
+    values = unpair(multiplier)
+    ways = [Modes(values, residues=unpair(mul(b, c))) for c in (layer.C * layer.weights).double()]
+    return [System(ways[0], numbers(layer.D), *ways[1:])]
+
+
+certify.register(S4, certify_network)

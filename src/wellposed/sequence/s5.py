@@ -17,14 +17,17 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from wellposed.sequence.arguments import choose, demand_sequence, demand_state, demand_step, rates
+from wellposed.certificate import certify
+from wellposed.sequence.arguments import choose, demand_sequence, demand_state, demand_step, own_precision, rates
 from wellposed.sequence.bank import Bank
 from wellposed.sequence.discretization import Discrete, discretize, eigenvalues
+from wellposed.sequence.gain import Modes, System
 from wellposed.sequence.hippo import hippo
-from wellposed.sequence.initial import completed, initial
+from wellposed.sequence.initial import completed, initial, input_scale
 from wellposed.sequence.kernel import filtered
 from wellposed.sequence.pairs import Pairs, mul, pair, unpair
 from wellposed.sequence.scan import scan, stepwise
+from wellposed.sequence.stages import certify_network, numbers, stages_of
 from wellposed.sequence.varying import varying_scan
 
 CHUNK = 1024
@@ -98,7 +101,7 @@ class S5(nn.Module):
         if state is not None:
             demand_state("S5", state, len(u), self._state_shape)
         full = None if rate is None else rates("S5", rate, u)
-        with torch.autocast(u.device.type, enabled=False):
+        with own_precision(u):
             u = u.to(self.D.dtype)
             y, last = self._direction(u, state, how, full, 0)
             if self.bidirectional:
@@ -114,10 +117,12 @@ class S5(nn.Module):
         """
         choose("S5.step", "steps", "steps", True, self.bidirectional, False)
         demand_step("S5", u, state, self.features, self._state_shape)
-        multiplier, into = self._discrete()
-        driven = (u @ into.to(u.dtype).flatten(0, 1).T).unflatten(-1, (2, -1))
-        x = mul(multiplier.to(u.dtype)[:, None], state.transpose(0, 1)).transpose(0, 1) + driven
-        return x.flatten(1) @ self._out(0).T + self.D * u, x
+        with own_precision(u):
+            u = u.to(self.D.dtype)
+            multiplier, into = self._discrete()
+            driven = (u @ into.to(u.dtype).flatten(0, 1).T).unflatten(-1, (2, -1))
+            x = mul(multiplier.to(u.dtype)[:, None], state.transpose(0, 1)).transpose(0, 1) + driven
+            return x.flatten(1) @ self._out(0).T + self.D * u, x
 
     def initial_state(self, batch: int) -> Tensor:
         """Zeros, (batch, 2, modes)."""
@@ -128,12 +133,16 @@ class S5(nn.Module):
         return discretize(self.log_decay, self.frequency, self.log_step, self.discretization)
 
     def bank(self, block: int = 0) -> Bank:
-        """The stored eigenvalues of a block and the stored eigenvectors, with HiPPO's own b in their coordinates, for an audit."""
+        """The stored eigenvalues of a block and the stored eigenvectors, for an audit.
+
+        B is HiPPO's own b in their coordinates, scaled as the initialization does.
+        """
         each = len(self.weights) // self.blocks
         part = slice(block * each, (block + 1) * each)
         values = unpair(eigenvalues(self.log_decay[part], self.frequency[part]))
         values, vectors = completed(values, unpair(self.eigenvectors), self.weights[part].cpu().numpy())
-        return Bank(values, vectors, np.linalg.solve(vectors, hippo(self.measure, len(values)).B.astype(complex)))
+        b = hippo(self.measure, len(values)).B.astype(complex) * input_scale(self.init, self.theta)
+        return Bank(values, vectors, np.linalg.solve(vectors, b))
 
     def extra_repr(self) -> str:
         return (f"{self.features}, state={self.state}, blocks={self.blocks}, init={self.init!r}, theta={self.theta}, "
@@ -184,3 +193,14 @@ def _run(u: Tensor, multiplier: Pairs, matrix: Tensor, out: Tensor, first: Tenso
     states = run(multiplier, drive, first)
     y = torch.mm(states.reshape(-1, batch * length).T, out.T).view(batch, length, -1)
     return y, states[..., -1].permute(2, 0, 1)
+
+
+@stages_of.register
+def _stages(layer: S5) -> list[Any]:
+    multiplier, into = layer.discrete()[0], unpair(layer._discrete()[1])
+    values = unpair(multiplier)
+    ways = [Modes(values, b=into, c=unpair(c)) for c in layer.C.double() * layer.weights.double()]
+    return [System(ways[0], numbers(layer.D), *ways[1:])]
+
+
+certify.register(S5, certify_network)

@@ -48,8 +48,9 @@ def recurrence(multiplier: Float[Tensor, "2 modes"], b: Float[Tensor, "2 modes b
     _, modes, batch, length = b.shape
     block = min(BLOCK, length)
     count = -(-length // block)
-    if count * block != length:
-        b = torch.nn.functional.pad(b, (0, count * block - length))
+    extra = count * block - length
+    if extra:
+        b = torch.nn.functional.pad(b, (extra, 0) if backwards else (0, extra))
     table = powers(multiplier, block + 1)
     out = _product(b.reshape(2, modes, batch * count, block), _triangle(table, backwards).to(b.dtype))
     if count > 1 or start is not None:
@@ -57,7 +58,7 @@ def recurrence(multiplier: Float[Tensor, "2 modes"], b: Float[Tensor, "2 modes b
         carried = _carried(table[..., block], ends, start, backwards).reshape(2, modes, batch * count, 1)
         onward = (table[..., 1:].flip(-1) if backwards else table[..., 1:]).to(b.dtype)
         _add_product(out, carried, onward[..., None, :])
-    return out.reshape(2, modes, batch, -1)[..., :length]
+    return out.reshape(2, modes, batch, -1).narrow(-1, extra if backwards else 0, length)
 
 
 def _triangle(table: Pairs, backwards: bool) -> Float[Tensor, "2 modes block block"]:

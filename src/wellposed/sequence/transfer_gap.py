@@ -92,6 +92,15 @@ def enclose(bank: Diagonal, reference: str = "legs", rtol: float = RTOL) -> Encl
     return Enclosure(TransferGap(lower, upper), float((edges[k] + edges[k + 1]) / 2), edges)
 
 
+def sampled_gap(bank: Diagonal, reference: str = "legs") -> float:
+    """The largest error at the frequencies where it is looked for first: no bound, and seldom far below; inf for an unstable bank."""
+    diagonal = admit(bank)
+    if not np.real(diagonal.eigenvalues).max() < 0:
+        return float("inf")
+    edges = _start(diagonal)
+    return float(on_intervals(REFERENCES[reference](len(diagonal.B)), diagonal, edges[:-1], edges[1:])[0].max())
+
+
 def peak_gain(system: Reference) -> float:
     """sup_w |x(iw)|_2 / |b|_2 of the reference itself, which is at w = 0."""
     return float(system.size(np.zeros(1))[0] / np.linalg.norm(system.b))
