@@ -23,7 +23,7 @@ def test_the_other_python_runs(tmp_path):
     for program in blocks[1:]:
         run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path)
         assert run.returncode == 0, run.stderr
-        assert "elliptic.energy_error/1" in run.stdout
+        assert "/1 (theorem, margin)" in run.stdout
 
 
 def test_every_file_it_links_to_is_there():

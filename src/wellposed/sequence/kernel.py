@@ -5,6 +5,8 @@ With l = 128 a + r the Vandermonde matrix is never formed: two small tables of p
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -43,8 +45,25 @@ def convolve(u: Float[Tensor, "batch features length"], forward: Float[Tensor, "
     both = torch.nn.functional.pad(forward, (0, length))
     if backward is not None:
         both = both + torch.roll(torch.nn.functional.pad(backward.flip(-1), (length, 0)), 1, -1)
-    spectrum = torch.fft.rfft(u, n=2 * length) * torch.fft.rfft(both)
-    return torch.fft.irfft(spectrum, n=2 * length)[..., :length]
+    return _Convolution.apply(u, both)
+
+
+class _Convolution(torch.autograd.Function):
+    """The circular convolution of u, padded to the length of k; backwards with real transforms alone, where autograd takes complex."""
+
+    @staticmethod
+    def forward(ctx: Any, u: Tensor, k: Tensor) -> Tensor:
+        of_u, of_k = torch.fft.rfft(u, n=k.shape[-1]), torch.fft.rfft(k)
+        ctx.save_for_backward(of_u, of_k)
+        return torch.fft.irfft(of_u * of_k, n=k.shape[-1])[..., : u.shape[-1]]
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> tuple[Tensor, Tensor]:
+        of_u, of_k = ctx.saved_tensors
+        length = grads[0].shape[-1]
+        of_y = torch.fft.rfft(grads[0], n=2 * length)
+        by_u = torch.fft.irfft(of_y * of_k.conj(), n=2 * length)[..., :length]
+        return by_u, torch.fft.irfft((of_y * of_u.conj()).sum(0), n=2 * length)
 
 
 def filtered(multiplier: Float[Tensor, "2 modes"], b: Float[Tensor, "2 modes batch length"],

@@ -219,8 +219,13 @@ def _block(block: Block) -> list[Any]:
     return [Residual([*norm, *branch])] if block.prenorm else [Residual(branch), *norm]
 
 
-def certify_model(model: SequenceModel, tol: float | None = None, *, length: int | None = None, gain: bool = True) -> Certificate:
-    """As `wellposed.sequence.stages.certify_network`; of a head that takes a mean, from real inputs of the given length."""
+def certify_model(model: SequenceModel, tol: float | None = None, *, length: int | None = None, gain: bool = True,
+                  horizon: str = "fixed") -> Certificate:
+    """As `wellposed.sequence.stages.certify_network`; of a head that takes a mean, from real inputs of the given length.
+
+    Args:
+        horizon: "fixed" bounds the layers' gains for inputs of this length; "any" for every length, in a tenth of the time.
+    """
     if not gain:
         return certify_network(model, gain=False)
     if isinstance(model.encoder, nn.Embedding):
@@ -234,7 +239,7 @@ def certify_model(model: SequenceModel, tol: float | None = None, *, length: int
         raise ValueError("certify: received a model that takes the mean over the steps and no length, expected length=..., the number of "
                          "steps: the gain of a mean over so many is 1 / sqrt(length)")
     pooled = [Mean(length)] if model.head == "mean" and length is not None else []
-    return certify_stages([*stages, *pooled, *stages_of(model.decoder)], tol, length)
+    return certify_stages([*stages, *pooled, *stages_of(model.decoder)], tol, length if horizon == "fixed" else None)
 
 
 certify.register(SequenceModel, certify_model)

@@ -107,7 +107,7 @@ class S4(nn.Module):
         b, outputs = mul(gain, self.B.double()), (self.C * self.weights).double()
         if how == "convolution":
             kernels = [kernel(mul(b, c), multiplier, u.shape[1], u.dtype) for c in outputs]
-            return convolve(u.transpose(1, 2), *kernels).transpose(1, 2), None
+            return convolve(u.transpose(1, 2), *kernels).transpose(1, 2).contiguous(), None  # gelu's backward is ten times slower otherwise
         if rate is not None:
             def run(u: Tensor, c: Pairs, backwards: bool) -> tuple[Tensor, Tensor]:
                 return at_rates(u, rate.flip(1) if backwards else rate, self._discrete_at, self.B.double(), c, state)
