@@ -48,7 +48,7 @@ def main() -> None:
             print(f"{init:<10}{seed:>5}{claim.upper:>13.5g}{claim.holds!s:>7}" + "".join(f"{100 * x:>8.1f}" for x in rows[-1])
                   + f"  {worst.frequency:.4g}", flush=True)
         clean, tone, worst = 100 * np.mean(rows, 0)
-        print(f"{init:<10} mean{'':>20}{clean:>8.1f}{tone:>8.1f}{worst:>8.1f}  falls by {clean - tone:.1f} points with the tone", flush=True)
+        print(f"{init:<10} mean{'':>20}{clean:>8.1f}{tone:>8.1f}{worst:>8.1f}  with the tone {clean - tone:.1f} points less", flush=True)
 
 
 if __name__ == "__main__":
