@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 .PHONY: help demo test lint bench docs clean
 
 help:
-	@echo "make demo   certify, refine and guard a network's answers, train a small one; writes runs/demo"
+	@echo "make demo   certify, refine and guard a network's answers, train a small one, audit S4D; writes runs/demo"
 	@echo "make test   the tests"
 	@echo "make lint   ruff, pyright and the import contracts"
 	@echo "make bench  every script of benchmarks/, in order: hours, as networks are trained"

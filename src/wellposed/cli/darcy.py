@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import shlex
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -90,15 +89,9 @@ class Refine(Question):
 
 
 def main(arguments: list[str]) -> int:
-    verb, rest = arguments[0], arguments[1:]
+    verb, rest = arguments[0], arguments[2:]
     what: Any = {"certify": Certify, "refine": Refine}[verb]
-    if not rest or rest[0] != "darcy":
-        asked = rest[:1] in (["-h"], ["--help"])
-        said = "" if asked or not rest else f"wellposed {verb}: received {rest[0]!r}, expected darcy\n\n"
-        print(f"{said}usage: wellposed {verb} darcy --coefficient FILE --answer FILE ...\n\n`wellposed {verb} darcy --help` says more.",
-              file=sys.stdout if asked else sys.stderr)
-        return 0 if asked else 2
-    options = tyro.cli(what, args=rest[1:], prog=f"wellposed {verb} darcy")
+    options = tyro.cli(what, args=rest, prog=f"wellposed {verb} darcy")
     return certify(options) if isinstance(options, Certify) else refine(options)
 
 
@@ -108,7 +101,7 @@ def certify(o: Certify) -> int:
                          "solve from zero use: wellposed refine darcy")
     problem, answer = read(o)
     from wellposed.certificate import certify as certify_problem
-    from wellposed.elliptic.files import load_array
+    from wellposed.numerics.files import load_array
 
     certificate = certify_problem(
         problem, answer, o.tol, quantity=o.quantity, arithmetic=o.arithmetic, lower=o.lower,
@@ -125,7 +118,7 @@ def certify(o: Certify) -> int:
 
 def refine(o: Refine) -> int:
     from wellposed.certificate import refine as refine_problem
-    from wellposed.elliptic.files import load_array
+    from wellposed.numerics.files import load_array
 
     problem, answer = read(o)
     result = refine_problem(problem, answer, o.tol, quantity=o.quantity, mesh=o.mesh, memory=o.memory * 2**20,
@@ -141,7 +134,7 @@ def refine(o: Refine) -> int:
 def read(o: Question) -> tuple[Any, Any]:
     """The problem and the answer of a call; nothing is written before both are known to be good."""
     from wellposed.elliptic import Darcy, clamp
-    from wellposed.elliptic.files import load_array
+    from wellposed.numerics.files import load_array
 
     if o.out is not None and o.out.exists() and not o.out.is_dir():
         raise ValueError(f"--out: received {o.out}, which is a file, expected a folder, new or existing")
@@ -206,7 +199,7 @@ def refine_command(o: Certify) -> str:
 
 def number_or_file(text: str, *names: str) -> Any:
     """A number, or the array of a file."""
-    from wellposed.elliptic.files import load_array
+    from wellposed.numerics.files import load_array
 
     try:
         return float(text)
@@ -215,7 +208,7 @@ def number_or_file(text: str, *names: str) -> Any:
 
 
 def side_values(words: tuple[str, ...], name: str) -> Any:
-    from wellposed.elliptic.files import load_array
+    from wellposed.numerics.files import load_array
 
     if len(words) == 1 and "=" not in words[0]:
         return load_array(words[0], name)

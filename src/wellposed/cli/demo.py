@@ -1,4 +1,4 @@
-"""``wellposed demo``: six steps on a real field, a peer's network and one that is trained here, in under a minute."""
+"""``wellposed demo``: seven steps: a real field, a peer's network, one trained here, and an audit, in under a minute."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from wellposed.cli.console import console as make_console
+from wellposed.cli.demo_audit import audit
 from wellposed.cli.main import program
 from wellposed_check import check
 from wellposed_check.canonical import dumps, encode
@@ -29,17 +30,18 @@ NOTE = "The answers of the network were computed beforehand: the time that it to
 def main(arguments: list[str]) -> int:
     def options(out: Annotated[Path, tyro.conf.arg(help="the run folder")] = Path("runs/demo"),
                 threads: Annotated[int, tyro.conf.arg(help="that torch may use")] = 1) -> tuple[Path, int]:
-        """Check a shipped certificate, certify and refine a network's answer, guard a batch, train a small operator, write a report."""
+        """Check a certificate, certify and refine a network's answer, guard a batch, train a small operator, write a report; audit S4D."""
         return out, threads
 
     out, threads = tyro.cli(options, args=arguments, prog="wellposed demo")
     began, console = time.perf_counter(), make_console()
-    console.print("[bold]wellposed demo[/]: six steps, about 30 seconds, of which loading torch takes a few and training ten\n")
+    console.print("[bold]wellposed demo[/]: seven steps, about 30 seconds, of which loading torch takes a few and training ten\n")
     check_shipped(console)
     import torch
 
     torch.set_num_threads(threads)
     run(console, out)
+    audit(console, out.with_name(f"{out.name}-audit"))
     console.print(f"\ndone in {time.perf_counter() - began:.0f} s")
     return 0
 

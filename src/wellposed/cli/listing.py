@@ -8,7 +8,7 @@ ROOMS = {
     "elliptic": ("field -> field", "Darcy: any potential certified, refined, guarded; MgNO; Helmholtz, one-step flow: lower bounds", True),
     "flow": ("field -> trajectory", "Navier-Stokes trajectories", False),
     "proximal": ("image -> image", "learned proximal networks", False),
-    "sequence": ("sequence -> sequence", "HiPPO, perturb-then-diagonalize, audits of diagonal systems (layers: not yet)", True),
+    "sequence": ("sequence -> sequence", "audits of anyone's diagonal system or matrix; S4 and S5 trained, streamed, certified", True),
     "normact": ("tensor -> tensor", "evolved normalization-activation layers", False),
     "automaton": ("state -> state", "probabilistic automata as quantum systems", False),
     "oracle": ("query -> answer", "hard instances that certify optimizers", False),

@@ -1,4 +1,4 @@
-"""``wellposed train elliptic``: the operator of the elliptic room on a user's own fields."""
+"""``wellposed train elliptic``: the operator of the elliptic room on a user's own fields; other rooms have files of their own."""
 
 from __future__ import annotations
 
@@ -15,9 +15,12 @@ from wellposed.cli.main import program
 from wellposed_check.elliptic.darcy import SIDES
 
 LOOK = 20
-USAGE = """usage: wellposed train elliptic --data FILE [options]
+USAGE = """usage: wellposed train ROOM --data FILE [options]
 
-`wellposed train elliptic --help` says more."""
+  elliptic    an operator on your own fields, by default without labels, on the bound that will certify its answers
+  sequence    a network of S4 or S5 layers on your own sequences, to classes or numbers
+
+`wellposed train ROOM --help` says more."""
 
 
 @dataclass
@@ -75,9 +78,13 @@ class Train:
 
 
 def main(arguments: list[str]) -> int:
+    if arguments[:1] == ["sequence"]:
+        from wellposed.cli import train_sequence
+
+        return train_sequence.main(arguments[1:])
     if arguments[:1] not in (["elliptic"], ["darcy"]):  # the room, and the name of its problem in the other verbs
         asked = arguments[:1] in (["-h"], ["--help"])
-        what = "" if asked or not arguments else f"wellposed train: received {arguments[0]!r}, expected elliptic\n\n"
+        what = "" if asked or not arguments else f"wellposed train: received {arguments[0]!r}, expected elliptic or sequence\n\n"
         print(what + USAGE, file=sys.stdout if asked else sys.stderr)
         return 0 if asked else 2
     options = tyro.cli(Train, args=arguments[1:], prog="wellposed train elliptic")
@@ -89,7 +96,7 @@ def train(o: Train) -> int:
 
     from wellposed.cli.run import levels, telling_options
     from wellposed.elliptic import Darcy, MgNO
-    from wellposed.elliptic.files import load_array
+    from wellposed.numerics.files import load_array
     from wellposed.training import train as train_model
 
     if o.threads < 1:

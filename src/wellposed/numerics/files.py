@@ -1,4 +1,4 @@
-"""Arrays from files: .npy, .npz, and with the extra `io` .h5, .zarr, .mat."""
+"""Arrays from files: .npy, .npz, .mat, and with the extra `io` .h5, .zarr and .mat of version 7.3."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def load_array(file: str, *names: str) -> np.ndarray:
         FileNotFoundError: there is no such file. ValueError: not a file of its kind, or no array of these names.
     """
     path, chosen = _split(file)
-    arrays = _reader(path)(path)
+    arrays = read_arrays(path)
     if chosen is not None:
         names = (chosen,)
     elif len(arrays) == 1:
@@ -34,6 +34,16 @@ def load_array(file: str, *names: str) -> np.ndarray:
         raise ValueError(f"{path}: received the arrays {', '.join(sorted(arrays)) or 'none'}, expected {' or '.join(names)}; "
                          f"name one, as in {path}:{min(arrays, default='name')}")
     return found
+
+
+def read_arrays(path: str | Path) -> Mapping[str, Any]:
+    """All arrays of a file, by name.
+
+    Raises:
+        FileNotFoundError: there is no such file. ValueError: not a file of its kind.
+    """
+    path, _ = _split(str(path))
+    return _reader(path)(path)
 
 
 def _split(file: str) -> tuple[Path, str | None]:
