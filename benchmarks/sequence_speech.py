@@ -4,7 +4,7 @@
 
 The tone is searched for: at the frequencies at which S4D's gap peaks, mapped through the step sizes of each layer, and at 12 others, with
 amplitude 0.1 of a clip's peak; the worst of each network is then played at all amplitudes. Audio at 8 kHz, 4,096 samples a clip, 16 samples
-(2 ms) a step; training varies speed, loudness and noise. Results are kept in runs/benchmarks/speech.jsonl, and two processes share the
+(2 ms) a step; training varies speed, microphone and noise. Results are kept in runs/benchmarks/speech.jsonl, and two processes share the
 work with --part 0/2 and --part 1/2; without it the table is printed.
 """
 
@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 from peers.cache import add_arguments, opened
-from torch import Tensor
+from torch import Tensor, nn
 
 import wellposed
 from wellposed.sequence import SequenceModel, damped_hippo
@@ -35,49 +35,58 @@ LOUD = 0.1
 INITS = ("s4d", "s5", "published", "damped")
 
 
-def frames(split: Split) -> Split:
-    """Sixteen samples to a step."""
-    return Split(split.x.reshape(len(split.x), -1, FRAME), -(-split.lengths // FRAME), split.y)
+class Ear(nn.Module):
+    """Raw audio (batch, samples, 1) -> classes: pre-emphasis, one loudness, sixteen samples to a step, a sequence model."""
+
+    def __init__(self, init: str) -> None:
+        super().__init__()
+        self.model = SequenceModel(FRAME, 10, 64, 4, state=STATE, init=init, bidirectional=True, mixing="glu", dropout=0.15)
+
+    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+        flat = x[..., 0]
+        sharp = torch.cat([flat[:, :1], flat[:, 1:] - 0.95 * flat[:, :-1]], 1)
+        loud = (sharp.square().sum(1) / lengths).sqrt().clamp(min=1e-5)
+        return self.model((0.3 * sharp / loud[:, None]).view(len(x), -1, FRAME), -(-lengths // FRAME))
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        return self.model.parameter_groups()
 
 
 def varied(batch: Any, rng: np.random.Generator) -> Any:
-    """Played faster or slower, louder or softer, with noise: other voices."""
+    """Played at another speed that wavers, through another microphone, with noise: other voices."""
+    def drawn(low: float, high: float) -> Tensor:
+        return torch.from_numpy(rng.uniform(low, high, (len(x), 1)).astype(np.float32))
+
     x, lengths, y = batch
-    flat, count = x.flatten(1), x.shape[1] * FRAME
-    speed = torch.from_numpy(rng.uniform(0.7, 1.4, len(x)).astype(np.float32))[:, None]
-    place = torch.arange(count) * speed
-    left = place.floor().long()
-    heard, left, part = left < count - 1, left.clamp(max=count - 2), place - left
+    flat, samples = x[..., 0], x.shape[1]
+    speed, k = drawn(0.75, 1.35), torch.arange(samples, dtype=torch.float32)
+    period, phase = drawn(1500, 6000) / (2 * np.pi), drawn(0, 2 * np.pi)
+    place = k * speed + drawn(0, 0.15) * speed * period * (torch.sin(k / period + phase) - torch.sin(phase))
+    left = place.floor().long().clamp(min=0)
+    heard, left, part = left < samples - 1, left.clamp(max=samples - 2), place - left
     played = (flat.gather(1, left) * (1 - part) + flat.gather(1, left + 1) * part) * heard
-    played = played * torch.from_numpy(rng.uniform(0.5, 1.5, (len(x), 1)).astype(np.float32))
-    played = played + torch.from_numpy((rng.standard_normal(played.shape) * rng.uniform(0, 0.007, (len(x), 1))).astype(np.float32))
-    return played.view_as(x), (lengths / speed[:, 0]).ceil().long().clamp(1, x.shape[1]), y
-
-
-def toned(frequency: float, amplitude: float) -> Any:
-    """The tone runs through the samples; frequency in radians per sample."""
-    tone = input_tone(frequency, amplitude)
-
-    def add(x: Tensor) -> Tensor:
-        return tone(x.flatten(1)[..., None]).view_as(x)
-
-    return add
+    tilt = torch.from_numpy(rng.standard_normal((len(x), 1, 9)).astype(np.float32)) * 0.8
+    tilt = nn.functional.interpolate(tilt, size=samples // 2 + 1, mode="linear", align_corners=True)[:, 0]
+    played = torch.fft.irfft(torch.fft.rfft(played) * tilt.exp(), n=samples)
+    loud = played.square().mean(1, keepdim=True).sqrt()
+    played = played + loud * 10 ** -drawn(0.5, 2.5) * torch.from_numpy(rng.standard_normal(played.shape).astype(np.float32))
+    return played[..., None], (1.1 * lengths / speed[:, 0]).ceil().long().clamp(FRAME, samples), y
 
 
 def one(task: Task, init: str, seed: int, epochs: int) -> dict[str, Any]:
     """Train a network, find its worst tone, and play that at every amplitude."""
-    train, validation, test = map(frames, (task.train, task.validation, task.test))
     torch.manual_seed(seed)
-    model = SequenceModel(FRAME, 10, 64, 4, state=STATE, init=init, bidirectional=True, mixing="glu", dropout=0.1)
+    model, test = Ear(init), task.test
     claim = initial_certificates(model)[0].claim("initial_transfer_gap")
-    objective = Objective(supervised("cross_entropy"), Arrays(tuple(train)), Arrays(tuple(validation)), augment=varied)
-    wellposed.train(model, objective, folder=Path(f"runs/benchmarks/speech/{init}-{seed}"), epochs=epochs, batch=32, lr=0.008,
-                    weight_decay=0.05, warmup=0.1, seed=seed, threads=torch.get_num_threads(), quiet=True)
+    data, validation = Arrays(tuple(task.train)), Arrays(tuple(task.validation))
+    wellposed.train(model, Objective(supervised("cross_entropy"), data, validation, augment=varied),
+                    folder=Path(f"runs/benchmarks/speech/{init}-{seed}"), epochs=epochs, batch=32, lr=0.008, weight_decay=0.05, warmup=0.1,
+                    seed=seed, threads=torch.get_num_threads(), quiet=True)
     few = Split(*(x[::5] for x in test))
     mapped = [f / FRAME for f in spikes(model, damped_hippo(STATE, 1.0))]  # from steps to samples
     chosen = mapped[:: max(1, len(mapped) // 12)]
-    worst = search([*chosen, *np.geomspace(0.01, 3.0, 12)], lambda f: accuracy(model, few, toned(f, LOUD)))
-    curve = [accuracy(model, test, toned(worst.frequency, a)) for a in AMPLITUDES]
+    worst = search([*chosen, *np.geomspace(0.01, 3.0, 12)], lambda f: accuracy(model, few, input_tone(f, LOUD)))
+    curve = [accuracy(model, test, input_tone(worst.frequency, a)) for a in AMPLITUDES]
     return {"curve": curve, "frequency": worst.frequency, "spike": worst.frequency in chosen, "gap": claim.upper, "holds": claim.holds}
 
 

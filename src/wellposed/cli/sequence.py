@@ -205,7 +205,7 @@ def _card(recipe: SequenceRecipe, init: str, r: dict[str, Any]) -> str:
 def show(console: Console, results: dict[str, Any]) -> None:
     """The tables at the end of a run."""
     networks = results["networks"]
-    table = Table("accuracy on the test part, %", *(NAMES.get(i, i) for i in networks), box=None)
+    table = Table("accuracy on the test part, %", *(NAMES.get(i) or i for i in networks), box=None)
 
     def row(name: str, value: Any) -> None:
         cells = [value(r) for r in networks.values()]
@@ -218,7 +218,7 @@ def show(console: Console, results: dict[str, Any]) -> None:
     row("worst tone of a search", lambda r: f"{100 * r['worst'][1]:.1f} at {r['worst'][0]:.4g}" if "worst" in r else "")
     console.print()
     console.print(table)
-    certified = Table("certified", *(NAMES.get(i, i) for i in networks), box=None)
+    certified = Table("certified", *(NAMES.get(i) or i for i in networks), box=None)
     table = certified
     row("gap from HiPPO before training, at most", lambda r: f"{r['gap'][1]:.5g}" if "gap" in r else "")
     row("  required (HiPPO's own peak gain)", lambda r: f"{r['required']:.5g}: {'holds' if r['holds'] else 'fails'}" if "gap" in r else "")

@@ -103,7 +103,7 @@ def gap_curves(banks: Mapping[str, Bank], reference: str = "legs") -> str:
     from wellposed.sequence.exam import curve
 
     n = len(next(iter(banks.values())))
-    peaks = np.concatenate([np.abs(b.eigenvalues.imag)[:, None] + np.linspace(-3, 3, 13) * np.abs(b.eigenvalues.real)[:, None]
+    peaks = np.concatenate([np.abs(np.imag(b.eigenvalues))[:, None] + np.linspace(-3, 3, 13) * np.abs(np.real(b.eigenvalues))[:, None]
                             for b in banks.values()]).ravel()
     frequencies = np.unique(np.concatenate([np.geomspace(0.1, 10 * n**2, 600), peaks[peaks > 0.1]]))
 
@@ -122,8 +122,8 @@ def spectra(banks: Mapping[str, Bank]) -> str:
     """Eigenvalues in the left half-plane, one of each pair."""
     def draw(ax: Axes) -> None:
         for look, (name, bank) in zip(LOOKS, banks.items(), strict=False):
-            values = bank.eigenvalues[bank.eigenvalues.imag >= 0]
-            ax.plot(-values.real, values.imag, look["marker"], color=look["color"], markersize=4, label=name, alpha=0.8)
+            values = bank.eigenvalues[np.imag(bank.eigenvalues) >= 0]
+            ax.plot(-np.real(values), np.imag(values), look["marker"], color=look["color"], markersize=4, label=name, alpha=0.8)
         ax.set_xscale("log")
         ax.set_yscale("symlog", linthresh=1)
         ax.invert_xaxis()

@@ -51,7 +51,7 @@ def damped_hippo(n: int, theta: float = 0.1, measure: str = "legs", gain: str = 
         n: size of the state.
         theta: in (0, 1]; 1 is S4D. The condition number of the eigenvectors is about (2 - theta) / theta.
         measure: "legs", "lagt" or "legt".
-        gain: "dc", exact at frequency zero; "minimax", of the least largest relative error.
+        gain: "dc", with which LegS is exact at frequency zero; "minimax", of the least largest relative error.
 
     Raises:
         ValueError: theta or a name out of range; theta so small that two eigenvalues come near to one; no positive n.

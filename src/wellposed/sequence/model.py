@@ -140,12 +140,14 @@ class SequenceModel(nn.Module):
         """The answer.
 
         Args:
-            lengths: (batch,), where sequences are padded at their ends; of tokens it is found where it is not given.
+            lengths: (batch,), where sequences are padded at their ends; where not given, of tokens up to the last that is not 0.
 
         Raises:
             ValueError: another shape or type than was announced.
         """
-        x = self._encoded(x)
+        tokens, x = x, self._encoded(x)
+        if lengths is None and isinstance(self.encoder, nn.Embedding):
+            lengths = ((tokens != 0) * torch.arange(1, x.shape[1] + 1, device=x.device)).amax(1).clamp(min=1)
         if lengths is not None and (lengths.shape != (len(x),) or not bool(((lengths >= 1) & (lengths <= x.shape[1])).all())):
             raise ValueError(f"SequenceModel: received lengths {tuple(lengths.shape)}, expected one for each of the {len(x)} sequences, "
                              f"from 1 to {x.shape[1]}")

@@ -15,6 +15,8 @@ from wellposed.training.loop import Loop
 from wellposed.training.progress import duration, number
 from wellposed.training.weights import decode, encode, load_into
 
+LOADERS = {"mgno": "wellposed.elliptic.MgNO.load", "sequence": "wellposed.sequence.SequenceModel.load"}
+
 
 @dataclass(frozen=True)
 class Run:
@@ -81,4 +83,4 @@ def card(config: dict[str, Any], history: list[dict[str, Any]], folder: Path) ->
 
 
 def _how_to_load(name: str, folder: Path) -> str:
-    return f"wellposed.elliptic.MgNO.load({str(folder)!r})" if name == "mgno" else f"wellposed.training.load_weights({str(folder)!r})"
+    return f"{LOADERS.get(name, 'wellposed.training.load_weights')}({str(folder)!r})"
