@@ -133,7 +133,8 @@ def _known(table: Mapping[str, Any], where: str) -> dict[str, Any]:
     for key, value in table.items():
         default = kinds[key].default if key in kinds else None
         number = isinstance(value, int | float) and not isinstance(value, bool)
-        if key not in kinds or (isinstance(default, int | float) and not isinstance(default, bool) and not number):
+        numeric = key in ("steps", "epochs") or (isinstance(default, int | float) and not isinstance(default, bool))
+        if key not in kinds or (numeric and not number):
             raise ValueError(f"{where}: received {key} = {value!r}, expected entries of {', '.join(kinds)}, with numbers where they have "
                              "numbers")
     paths = {key: Path(table[key]) for key in ("out", "folder") if key in table}
