@@ -3,18 +3,18 @@
     python benchmarks/sequence_kernel.py [--repeats 5] [--length 16384]
 
 One thread; interleaved, medians. The Vandermonde matrix is complex64, its kernel float32. Peak memory: each in a process of its own,
-the high-water mark of its resident memory less what was resident before, once for a forward and a backward pass. Errors are relative
-to max |K| of the same sum in complex128. Exits 1 if a target is missed.
+the high-water mark of its resident memory (VmHWM of Linux) less what was resident before, for a forward and a backward pass. Errors
+are relative to max |K| of the same sum in complex128. Exits 1 if a target is missed.
 """
 
 from __future__ import annotations
 
 import argparse
-import resource
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -64,9 +64,15 @@ def child(way: str, length: int) -> None:
     torch.set_num_threads(1)
     given = inputs()
     milliseconds(ways(64)[way], given)  # what torch loads when it first computes
-    base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    base = resident("VmRSS")
     milliseconds(ways(length)[way], given)
-    print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - base) / 1024)
+    print(resident("VmHWM") - base)
+
+
+def resident(field: str) -> float:
+    """MiB now (VmRSS) or at most so far (VmHWM)."""
+    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(field))
+    return int(line.split()[1]) / 1024
 
 
 def main() -> None:
@@ -76,7 +82,8 @@ def main() -> None:
     parser.add_argument("--child", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
-        return child(options.child, options.length)
+        child(options.child, options.length)
+        return
     torch.set_num_threads(1)
     given, times = inputs(), {way: [] for way in WAYS}
     with torch.no_grad():
@@ -93,7 +100,7 @@ def main() -> None:
     for name in WAYS:
         table.add_row(name, f"{medians[name][0]:.1f}", f"{medians[name][1]:.1f}", f"{memory[name]:.0f}", f"{errors[name]:.1e}")
     Console().print(table)
-    return report(medians, memory, errors[WAYS[0]])
+    report(medians, memory, errors[WAYS[0]])
 
 
 def report(medians: dict[str, np.ndarray], memory: dict[str, float], error: float) -> None:

@@ -8,7 +8,7 @@ import pytest
 from wellposed.cli.main import main
 from wellposed.cli.recipe import of_sequences
 from wellposed.cli.sequence_recipe import SHIPPED, SIZES, read_sequence_recipe
-from wellposed.sequence import tasks
+from wellposed.sequence import SequenceModel, tasks
 from wellposed.sequence.split import Split
 from wellposed_check import check
 
@@ -34,6 +34,9 @@ def test_recipes_that_ship_can_be_read(name, size):
     assert recipe.task
     assert recipe.out.parts[0] == "runs"
     assert (recipe.steps is None) != (recipe.epochs is None)
+    small = recipe.model | {"features": 2, "layers": 1}
+    for init in recipe.inits:
+        assert SequenceModel(1, 2, init=init, **small)
 
 
 def test_a_run_certifies_trains_tests_and_is_found_again(tmp_path, monkeypatch, capsys):

@@ -61,15 +61,15 @@ def test_certify_exits_by_the_verdict_and_prints_a_true_command(here, capsys, li
 def test_another_system_is_refused(here):
     assert run("certify bank --file s4d.npz") == 1
     assert run("certify bank --file damped.npz") == 0
-    assert check("runs/damped", answer="runs/s4d/answer.npz").exit_code == 4
+    assert check("runs/damped-bank", answer="runs/s4d-bank/answer.npz").exit_code == 4
 
 
 def test_what_was_written_can_be_read_again(here, capsys):
     assert run("certify bank --file damped.npz") == 0
     capsys.readouterr()
-    assert run("certify bank --file runs/damped/answer.npz --out again") == 0
+    assert run("certify bank --file runs/damped-bank/answer.npz --out again") == 0
     assert "read:" not in capsys.readouterr().out
-    assert check("again", problem="runs/damped/problem.npz", answer="runs/damped/answer.npz").exit_code == 0
+    assert check("again", problem="runs/damped-bank/problem.npz", answer="runs/damped-bank/answer.npz").exit_code == 0
 
 
 @pytest.mark.parametrize(("line", "words"), [

@@ -67,6 +67,8 @@ class CertifyModel:
     """The run folder."""
     length: int | None = None
     """Of the inputs, in steps; models that take a mean over the steps need it."""
+    horizon: Literal["fixed", "any"] = "fixed"
+    """Inputs of this length, or of any: quicker, and what padded sequences need."""
     tol: float | None = None
     """Required of the gain."""
     gain: bool = True
@@ -94,7 +96,7 @@ def bank(o: CertifyBank) -> int:
     for note in found.notes:
         print(f"read: {note}")
     print(_meaning(certificate, o))
-    return _kept(o.out or _named(o.file), certificate)
+    return _kept(o.out or _named(o.file, "bank"), certificate)
 
 
 def _meaning(certificate: Any, o: CertifyBank) -> str:
@@ -120,7 +122,10 @@ def matrix(o: CertifyMatrix) -> int:
     certificate = certify_ptd(found, a, o.tol)
     show(certificate)
     print(f"perturbed by {found.delta:.3g} of its norm; the largest real part of the eigenvalues is {found.spectral_abscissa:.6g}")
-    return _kept(o.out or _named(o.file), certificate)
+    folder = o.out or _named(o.file, "matrix")
+    status = _kept(folder, certificate)
+    print(f"eigenvalues and eigenvectors: {folder / 'answer.npz'}, real and imaginary parts on the last axis")
+    return status
 
 
 def _delta(text: str) -> str | float:
@@ -136,7 +141,7 @@ def model(o: CertifyModel) -> int:
 
     loaded = SequenceModel.load(o.run)
     try:
-        certificate = certify(loaded, o.tol, length=o.length, gain=o.gain)
+        certificate = certify(loaded, o.tol, length=o.length, gain=o.gain, horizon=o.horizon)
     except ValueError as error:
         text = str(error).replace("length=...", "--length STEPS").replace("certify(model, gain=False)", "--no-gain")
         raise ValueError(text) from None
@@ -150,13 +155,17 @@ def _demand_folder(out: Path | None) -> None:
         raise ValueError(f"--out: received {out}, which is a file, expected a folder, new or existing")
 
 
-def _named(file: str) -> Path:
-    """Where a certificate about a file goes; not into a run folder that is the file."""
+def _named(file: str, what: str) -> Path:
+    """Where a certificate about a file goes, "bank" or "matrix"; not into a run folder that is the file."""
     path = Path(file)
-    return Path("runs") / (f"{path.name}-audited" if path.is_dir() else path.name.partition(".")[0] or "certified")
+    return Path("runs") / f"{path.name if path.is_dir() else path.name.partition('.')[0]}-{what}"
 
 
 def _kept(folder: Path, certificate: Any) -> int:
+    from wellposed.training.manifest import MANIFEST
+
+    if (folder / MANIFEST).exists():
+        raise ValueError(f"--out: received {folder}, which is a run folder, whose {MANIFEST} would no longer hold; expected another folder")
     command = keep(folder, certificate)
     print(f"\nthe certificate and what it is about are in {folder}; next:\n  {command}")
     return EXIT[certificate.verdict]

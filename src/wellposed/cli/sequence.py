@@ -24,6 +24,8 @@ DATA = {"uci-digits": "UCI optical digits (CC BY 4.0), 1,024 steps each"}
 
 def main(name: str, arguments: list[str]) -> int:
     """Of `wellposed run NAME ...`, NAME a recipe of sequences."""
+    dials = tuple(f"{name}=" for name in ("--size", "--steps", "--epochs"))
+    arguments = [word for a in arguments for word in (a.split("=", 1) if a.startswith(dials) else [a])]
     size = arguments[arguments.index("--size") + 1] if "--size" in arguments[:-1] else "desk"
     recipe = read_sequence_recipe(name, size)
     if "--epochs" in arguments:  # one length is given; the recipe may have the other
@@ -114,6 +116,7 @@ def _one(recipe: SequenceRecipe, init: str, task: Any, console: Console) -> dict
                         **recipe.settings)
     kept = _kept(recipe, init)
     if kept is None:
+        console.print(f"testing {NAMES.get(init, init)}: accuracy, {'tones, ' * recipe.tones}gain, one sequence step by step")
         kept = _exam(recipe, trained, task, certificates)
     return {"run": trained, "results": kept, "certificates": certificates, "bank": begun}
 
@@ -130,7 +133,7 @@ def _exam(recipe: SequenceRecipe, run: Any, task: Any, certificates: Sequence[An
     model = run.model
     found: dict[str, Any] = {"training": run.message, "accuracy": accuracy(model, task.test)}
     try:
-        found["gain"] = certify(model, length=task.train.x.shape[1], horizon="any").claim("gain").upper
+        found["gain"] = certify(model, length=int(task.train.lengths.min()), horizon="any").claim("gain").upper
     except Declined as declined:
         found["declined"] = str(declined)
     found["stable"] = certify(model, gain=False).verdict
@@ -224,9 +227,11 @@ def show(console: Console, results: dict[str, Any]) -> None:
     row("  required (HiPPO's own peak gain)", lambda r: f"{r['required']:.5g}: {'holds' if r['holds'] else 'fails'}" if "gap" in r else "")
     row("  after training, seen: median, largest", lambda r: "{:.3g}, {:.3g}".format(*r["trained_gap"]) if "trained_gap" in r else "")
     row("stable after training", lambda r: "yes, proved" if r["stable"] else "no")
-    row("L2 gain of the network, at most", lambda r: f"{r['gain']:.4g}" if "gain" in r else "declined: gates")
+    row("L2 gain of the network, at most", lambda r: f"{r['gain']:.4g}" if "gain" in r else "declined")
     row("step by step against at once", lambda r: f"{r['streamed']['difference']:.1e}" if "streamed" in r else "")
     console.print(certified)
+    for reason in {r["declined"] for r in networks.values() if "declined" in r}:
+        console.print(f"declined: {reason}", soft_wrap=True, markup=False)
     console.print("without a network: " + ", ".join(f"{name} {100 * x:.1f} %" for name, x in results["others"].items()), soft_wrap=True)
 
 

@@ -208,9 +208,11 @@ def stable(model: Any, out: Path) -> str:
 def _next(o: TrainSequence, data: Any, head: str) -> str:
     inputs = "integers (batch, length)" if data.vocabulary else f"(batch, length, {data.x.shape[2]})"
     outputs = f"(batch, length, {data.outputs})" if head == "step" else f"(batch, {data.outputs})"
+    whole, shortest = data.x.shape[1], data.x.shape[1] if data.lengths is None else int(data.lengths.min())
+    steps = f"--length {whole}" if shortest == whole else f"--length {shortest} --horizon any"  # a mean over fewer steps has more gain
     lines = [f"the run folder is {o.out}. Next:", f"  {program()} check {o.out}"]
     declined = o.mixing in ("glu", "half_glu") or o.norm == "layer" or data.vocabulary
-    lines += [] if declined else [f"  {program()} certify model --run {o.out} --length {data.x.shape[1]}"]
+    lines += [] if declined else [f"  {program()} certify model --run {o.out} {steps}"]
     lines += ["or in Python:", "  from wellposed.sequence import SequenceModel", f"  model = SequenceModel.load({str(o.out)!r})",
               f"  answer = model(x)      # {inputs} -> {outputs}"]
     if not o.bidirectional:

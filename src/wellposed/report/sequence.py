@@ -64,7 +64,7 @@ def _outcome(results: Mapping[str, Any]) -> str:
             proved = f"{certified.outward(r['gap'][1], True)} (asked: {r['required']:.4g}) {word}"
         tone = f"{r['toned']:.1%}" if "toned" in r else "–"
         worst = f"{r['worst'][1]:.1%} at {r['worst'][0]:.4g}" if "worst" in r else "–"
-        rows.append((name, proved, f"{r['accuracy']:.1%}", tone, worst, f"{r['gain']:.4g}" if "gain" in r else "declined: it gates"))
+        rows.append((name, proved, f"{r['accuracy']:.1%}", tone, worst, f"{r['gain']:.4g}" if "gain" in r else "declined"))
     head = ("initialization", "gap from HiPPO before training, at most", "accuracy", "with the tone", "worst tone found",
             "L2 gain after training, at most")
     others = ", ".join(f"{name} {x:.1%}" for name, x in results["others"].items())

@@ -51,9 +51,9 @@ def initial(init: str, n: int, theta: float = 0.1, measure: str = "legs") -> Ini
     values, inverse = bank.eigenvalues, np.linalg.inv(bank.eigenvectors)
     small = 1e-9 * np.abs(values).max()
     paired = init != "published"
-    kept = np.flatnonzero(values.imag > -small) if paired else np.arange(n)
-    weights = np.where(paired & (values.imag[kept] > small), 2.0, 1.0)
-    values = np.where(np.abs(values.imag) > small, values, values.real)
+    kept = np.flatnonzero(np.imag(values) > -small) if paired else np.arange(n)
+    weights = np.where(paired & (np.imag(values[kept]) > small), 2.0, 1.0)
+    values = np.where(np.abs(np.imag(values)) > small, values, np.real(values))
     return Initial(values[kept], bank.eigenvectors[:, kept], bank.B[kept], inverse[kept], weights)
 
 
@@ -64,7 +64,7 @@ def _published(n: int, measure: str) -> Bank:
     system = hippo(measure, n)
     with torch.inference_mode(False), torch.enable_grad():  # Adam runs whatever the caller has switched off
         found = ptd(system.matrix(), PUBLISHED, "optimised")
-    values = -np.abs(found.eigenvalues.real) + 1j * found.eigenvalues.imag
+    values = -np.abs(np.real(found.eigenvalues)) + 1j * np.imag(found.eigenvalues)
     return Bank(values, found.eigenvectors, np.linalg.solve(found.eigenvectors, system.B.astype(complex)))
 
 

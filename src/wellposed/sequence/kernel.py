@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from wellposed.sequence.pairs import Pairs, mul, powers
 
@@ -58,6 +59,7 @@ class _Convolution(torch.autograd.Function):
         return torch.fft.irfft(of_u * of_k, n=k.shape[-1])[..., : u.shape[-1]]
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grads: Any) -> tuple[Tensor, Tensor]:
         of_u, of_k = ctx.saved_tensors
         length = grads[0].shape[-1]

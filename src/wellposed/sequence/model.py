@@ -148,8 +148,9 @@ class SequenceModel(nn.Module):
         tokens, x = x, self._encoded(x)
         if lengths is None and isinstance(self.encoder, nn.Embedding):
             lengths = ((tokens != 0) * torch.arange(1, x.shape[1] + 1, device=x.device)).amax(1).clamp(min=1)
+        lengths = None if lengths is None else torch.as_tensor(lengths, device=x.device)
         if lengths is not None and (lengths.shape != (len(x),) or not bool(((lengths >= 1) & (lengths <= x.shape[1])).all())):
-            raise ValueError(f"SequenceModel: received lengths {tuple(lengths.shape)}, expected one for each of the {len(x)} sequences, "
+            raise ValueError(f"SequenceModel: received lengths {lengths.tolist()[:8]}, expected one for each of the {len(x)} sequences, "
                              f"from 1 to {x.shape[1]}")
         mask = None if lengths is None else (torch.arange(x.shape[1], device=x.device) < lengths[:, None])[..., None].to(x.dtype)
         for block in self.blocks:
@@ -176,6 +177,9 @@ class SequenceModel(nn.Module):
         Raises:
             ValueError: a bidirectional model, or one in training mode.
         """
+        if x.ndim != (1 if isinstance(self.encoder, nn.Embedding) else 2):
+            raise ValueError(f"SequenceModel.step: received {tuple(x.shape)}, expected one step, (batch, {self.inputs}), or tokens "
+                             "(batch,)")
         if self.training:
             raise ValueError("SequenceModel.step: received a call in training mode, expected model.eval(): statistics of a batch need all "
                              "of its steps")
@@ -226,10 +230,13 @@ def certify_model(model: SequenceModel, tol: float | None = None, *, length: int
     """As `wellposed.sequence.stages.certify_network`; of a head that takes a mean, from real inputs of the given length.
 
     Args:
+        length: steps that the head averages; of padded sequences the shortest, with horizon="any".
         horizon: "fixed" bounds the layers' gains for inputs of this length; "any" for every length, in a tenth of the time.
     """
+    if horizon not in ("fixed", "any"):
+        raise ValueError(f"certify: received horizon={horizon!r}, expected 'fixed' or 'any'")
     if not gain:
-        return certify_network(model, gain=False)
+        return certify_network(model, tol, gain=False)
     if isinstance(model.encoder, nn.Embedding):
         decline(model, "its inputs are tokens, between which there is no distance; certify(model, gain=False) certifies stability alone")
     parts = [model.encoder, *model.blocks, model.final]
@@ -252,6 +259,10 @@ def _demand(c: Mapping[str, Any], named_norm: bool) -> None:
     if counts or not 0 <= c["dropout"] < 1 or not c["ssm_lr"] > 0:
         raise ValueError(f"SequenceModel: received {', '.join(f'{k}={c[k]!r}' for k in (*counts, 'dropout', 'ssm_lr'))}, expected positive "
                          "integers, a dropout from 0 to below 1, and a positive ssm_lr")
+    tokens = c["vocabulary"]
+    if (tokens is not None and (not isinstance(tokens, int) or tokens < 2)) or (c["layer"] == "s4" and c["blocks"] != 1):
+        raise ValueError(f"SequenceModel: received vocabulary={tokens!r} and blocks={c['blocks']!r} with layer={c['layer']!r}, expected at "
+                         "least two tokens or None, and blocks of S5 only")
     for name, known in (("layer", LAYERS), ("mixing", MIXINGS), ("head", HEADS), *((("norm", NORMS),) if named_norm else ())):
         if c[name] not in known:
             raise ValueError(f"SequenceModel: received {name}={c[name]!r}, expected one of {', '.join(known)}")

@@ -12,7 +12,7 @@ Pairs = Float[Tensor, "2 *axes"]
 
 def pair(z: Complex[np.ndarray, "*axes"], dtype: torch.dtype = torch.float64) -> Pairs:
     """From numpy."""
-    return torch.from_numpy(np.stack([np.real(z), np.imag(z)])).to(dtype)
+    return torch.from_numpy(np.ascontiguousarray(np.stack([np.real(z), np.imag(z)]))).to(dtype)
 
 
 def unpair(z: Pairs) -> Complex[np.ndarray, "*axes"]:

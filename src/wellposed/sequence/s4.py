@@ -22,8 +22,9 @@ from wellposed.sequence.discretization import Discrete, discretize, eigenvalues
 from wellposed.sequence.gain import Modes, System
 from wellposed.sequence.hippo import hippo
 from wellposed.sequence.initial import completed, initial, input_scale
+from wellposed.sequence.kept import Kept
 from wellposed.sequence.kernel import convolve, kernel
-from wellposed.sequence.pairs import Pairs, mul, pair, unpair
+from wellposed.sequence.pairs import Pairs, conj, mul, pair, unpair
 from wellposed.sequence.siso import at_rates, by_chunks, by_states
 from wellposed.sequence.stages import certify_network, numbers, stages_of
 
@@ -65,14 +66,15 @@ class S4(nn.Module):
         kind = torch.get_default_dtype()
         low, high = (math.log(s) for s in steps)
         directions, drawn = 2 if bidirectional else 1, np.ones((features, 1))
-        self.log_decay = nn.Parameter(torch.from_numpy(np.log(-begun.eigenvalues.real) * drawn).to(kind))
-        self.frequency = nn.Parameter(torch.from_numpy(begun.eigenvalues.imag * drawn).to(kind))
+        self.log_decay = nn.Parameter(torch.from_numpy(np.log(-np.real(begun.eigenvalues)) * drawn).to(kind))
+        self.frequency = nn.Parameter(torch.from_numpy(np.imag(begun.eigenvalues) * drawn).to(kind))
         self.log_step = nn.Parameter(low + (high - low) * torch.rand(features))
         output = torch.randn(directions, features, state).double().numpy() @ begun.eigenvectors
         b = begun.inverse @ torch.randn(features, state).double().numpy()[..., None] if init == "s5" else begun.B[:, None] * drawn[:, None]
         self.B = nn.Parameter(pair(b[..., 0], kind))
         self.C = nn.Parameter(pair(output, kind).transpose(0, 1).contiguous())
         self.D = nn.Parameter(torch.randn(features))
+        self._kept = Kept()
         self.register_buffer("weights", torch.from_numpy(begun.weights).to(kind))
         self.register_buffer("eigenvectors", pair(begun.eigenvectors, kind))
 
@@ -108,18 +110,19 @@ class S4(nn.Module):
         if how == "convolution":
             kernels = [kernel(mul(b, c), multiplier, u.shape[1], u.dtype) for c in outputs]
             return convolve(u.transpose(1, 2), *kernels).transpose(1, 2).contiguous(), None  # gelu's backward is ten times slower otherwise
-        if rate is not None:
-            def run(u: Tensor, c: Pairs, backwards: bool) -> tuple[Tensor, Tensor]:
-                return at_rates(u, rate.flip(1) if backwards else rate, self._discrete_at, self.B.double(), c, state)
-        else:
-            def run(u: Tensor, c: Pairs, backwards: bool) -> tuple[Tensor, Tensor]:
-                if how == "chunks":
-                    return by_chunks(u, multiplier, b, c, state)
-                return by_states(u, multiplier, b, c, state, one_by_one=how == "steps")
-        y, last = run(u, outputs[0], False)
+        y, last = self._direction(u, multiplier, b, outputs[0], state, how, rate)
         if self.bidirectional:
-            y = y + run(u.flip(1), outputs[1], True)[0].flip(1)
+            behind = None if rate is None else rate.flip(1)
+            y = y + self._direction(u.flip(1), multiplier, b, outputs[1], state, how, behind)[0].flip(1)
         return y, last
+
+    def _direction(self, u: Tensor, multiplier: Pairs, b: Pairs, c: Pairs, state: Tensor | None, how: str,
+                   rate: Tensor | None) -> tuple[Tensor, Tensor]:
+        if rate is not None:
+            return at_rates(u, rate, self._discrete_at, self.B.double(), c, state)
+        if how == "chunks":
+            return by_chunks(u, multiplier, b, c, state)
+        return by_states(u, multiplier, b, c, state, one_by_one=how == "steps")
 
     def _discrete_at(self, rate: Tensor) -> Discrete:
         return discretize(self.log_decay[..., None, None], self.frequency[..., None, None],
@@ -135,10 +138,15 @@ class S4(nn.Module):
         demand_step("S4", u, state, self.features, self._state_shape)
         with own_precision(u):
             u = u.to(self.D.dtype)
-            multiplier, gain = self.discrete()
-            x = mul(multiplier.to(u.dtype)[:, None], state.transpose(0, 1)) + mul(gain, self.B.double())[:, None].to(u.dtype) * u[..., None]
-            c = self.C[0] * self.weights
-            return torch.einsum("hm,bhm->bh", c[0], x[0]) - torch.einsum("hm,bhm->bh", c[1], x[1]) + self.D * u, x.transpose(0, 1)
+            multiplier, b, c = self._kept(self._stepping, self.log_decay, self.frequency, self.log_step, self.B, self.C, self.weights)
+            x = mul(multiplier, state.transpose(0, 1)) + b * u[..., None]
+            return (c * x).sum((0, -1)) + self.D * u, x.transpose(0, 1)
+
+    def _stepping(self) -> tuple[Pairs, Pairs, Pairs]:
+        """Multipliers, b and the conjugates of c, (2, 1, features, modes), in the layer's precision."""
+        multiplier, gain = self.discrete()
+        b, c = mul(gain, self.B.double()), conj(self.C[0] * self.weights)
+        return multiplier.to(c.dtype)[:, None], b.to(c.dtype)[:, None], c[:, None]
 
     def initial_state(self, batch: int) -> Tensor:
         """Zeros, (batch, 2, features, modes)."""

@@ -24,6 +24,7 @@ from wellposed.sequence.discretization import Discrete, discretize, eigenvalues
 from wellposed.sequence.gain import Modes, System
 from wellposed.sequence.hippo import hippo
 from wellposed.sequence.initial import completed, initial, input_scale
+from wellposed.sequence.kept import Kept
 from wellposed.sequence.kernel import filtered
 from wellposed.sequence.pairs import Pairs, mul, pair, unpair
 from wellposed.sequence.scan import scan, stepwise
@@ -64,8 +65,8 @@ class S5(nn.Module):
         super().__init__()
         sizes = all(isinstance(x, int) and x >= 1 for x in (features, state, blocks))
         if not sizes or state % blocks or not 0 < steps[0] <= steps[1]:
-            raise ValueError(f"S5: received features={features!r}, state={state!r}, blocks={blocks!r} and steps={steps!r}, expected positive "
-                             "integers, blocks that divide state, and two positive numbers, the least step size and the largest")
+            raise ValueError(f"S5: received features={features!r}, state={state!r}, blocks={blocks!r} and steps={steps!r}, expected "
+                             "positive integers, blocks that divide state, and two positive numbers, the least step size and the largest")
         begun = initial(init, state // blocks, theta, measure)
         discretize(torch.zeros(()), torch.zeros(()), torch.zeros(()), discretization)
         self.features, self.state, self.blocks, self.init, self.theta, self.measure = features, state, blocks, init, theta, measure
@@ -74,12 +75,13 @@ class S5(nn.Module):
         low, high = (math.log(s) for s in steps)
         into = torch.randn(blocks, state // blocks, features).double().numpy() / math.sqrt(features)
         out = torch.randn(2 if bidirectional else 1, features, blocks, state // blocks).double().numpy() / math.sqrt(state)
-        self.log_decay = nn.Parameter(torch.from_numpy(np.tile(np.log(-begun.eigenvalues.real), blocks)).to(kind))
-        self.frequency = nn.Parameter(torch.from_numpy(np.tile(begun.eigenvalues.imag, blocks)).to(kind))
+        self.log_decay = nn.Parameter(torch.from_numpy(np.tile(np.log(-np.real(begun.eigenvalues)), blocks)).to(kind))
+        self.frequency = nn.Parameter(torch.from_numpy(np.tile(np.imag(begun.eigenvalues), blocks)).to(kind))
         self.log_step = nn.Parameter(low + (high - low) * torch.rand(modes))
         self.B = nn.Parameter(pair((begun.inverse @ into).reshape(modes, features), kind))
         self.C = nn.Parameter(pair((out @ begun.eigenvectors).reshape(len(out), features, modes), kind).transpose(0, 1).contiguous())
         self.D = nn.Parameter(torch.randn(features))
+        self._kept = Kept()
         self.register_buffer("weights", torch.from_numpy(np.tile(begun.weights, blocks)).to(kind))
         self.register_buffer("eigenvectors", pair(begun.eigenvectors, kind))
 
@@ -119,10 +121,14 @@ class S5(nn.Module):
         demand_step("S5", u, state, self.features, self._state_shape)
         with own_precision(u):
             u = u.to(self.D.dtype)
-            multiplier, into = self._discrete()
-            driven = (u @ into.to(u.dtype).flatten(0, 1).T).unflatten(-1, (2, -1))
-            x = mul(multiplier.to(u.dtype)[:, None], state.transpose(0, 1)).transpose(0, 1) + driven
-            return x.flatten(1) @ self._out(0).T + self.D * u, x
+            multiplier, into, out = self._kept(self._stepping, self.log_decay, self.frequency, self.log_step, self.B, self.C, self.weights)
+            x = mul(multiplier, state.transpose(0, 1)).transpose(0, 1) + (u @ into).unflatten(-1, (2, -1))
+            return x.flatten(1) @ out + self.D * u, x
+
+    def _stepping(self) -> tuple[Pairs, Tensor, Tensor]:
+        """Multipliers (2, 1, modes), and the matrices from inputs to states and from states to answers, in the layer's precision."""
+        (multiplier, into), out = self._discrete(), self._out(0)
+        return multiplier.to(out.dtype)[:, None], into.to(out.dtype).flatten(0, 1).T, out.T
 
     def initial_state(self, batch: int) -> Tensor:
         """Zeros, (batch, 2, modes)."""
@@ -170,12 +176,12 @@ class S5(nn.Module):
             return self._at_rates(u, rate, first, out)
         if how != "chunks" or u.shape[1] <= CHUNK:
             return _run(u, multiplier, matrix, out, first, how)
-        answers, state = [], self.initial_state(len(u)) if state is None else state
+        answers, last = [], self.initial_state(len(u)) if state is None else state
         for k in range(0, u.shape[1], CHUNK):
-            y, state = checkpoint(_run, u[:, k : k + CHUNK], multiplier, matrix, out, state.permute(1, 2, 0), "scan",  # type: ignore[misc]
-                                  use_reentrant=False)
+            y, last = checkpoint(_run, u[:, k : k + CHUNK], multiplier, matrix, out, last.permute(1, 2, 0), "scan",  # type: ignore[misc]
+                                 use_reentrant=False)
             answers.append(y)
-        return torch.cat(answers, 1), state
+        return torch.cat(answers, 1), last
 
     def _at_rates(self, u: Tensor, rate: Tensor, first: Tensor | None, out: Tensor) -> tuple[Tensor, Tensor]:
         multiplier, gain = discretize(self.log_decay[:, None, None], self.frequency[:, None, None],

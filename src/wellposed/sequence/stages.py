@@ -96,6 +96,12 @@ def _layer_norm(module: nn.LayerNorm) -> list[Any]:
     decline(module, f"its only global constant is max|weight| / sqrt(eps), here for eps={module.eps:g}, which is of no use")
 
 
+def demand_no_tol(tol: float | None, gain: bool) -> None:
+    """Raises: ValueError: something is required of a gain that is not asked for."""
+    if tol is not None and not gain:
+        raise ValueError(f"certify: received tol={tol!r} with gain=False, expected one of them: tol is required of the gain")
+
+
 def certify_network(module: Any, tol: float | None = None, *, length: int | None = None, gain: bool = True) -> Certificate:
     """A certificate of a layer or a network in evaluation mode: its recurrences are stable, and its L2 gain is so much at most.
 
@@ -106,6 +112,7 @@ def certify_network(module: Any, tol: float | None = None, *, length: int | None
     Raises:
         Declined: a module without a bound of use, and why. ValueError: as `wellposed.sequence.gain.certify_stages`.
     """
+    demand_no_tol(tol, gain)
     if gain:
         return certify_stages(stages_of(module), tol, length)
     return certify_stable([stage for part in module.modules() if hasattr(part, "discrete") for stage in stages_of(part)])

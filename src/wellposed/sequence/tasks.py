@@ -61,6 +61,12 @@ def _speech(split: str, asked: Asked) -> Task:
     return spoken_digits(asked.folder, length, rate, split, seed=asked.seed)
 
 
+def _bytes(own: bool, asked: Asked) -> Task:
+    """Of a folder with a subfolder for each class; without one, and if it may, of Python's own library."""
+    length = 1024 if asked.size == "desk" else 4096
+    return stdlib_bytes(length, seed=asked.seed) if own and asked.folder is None else folder_bytes(asked.folder, length, seed=asked.seed)
+
+
 TASKS: Mapping[str, Callable[[Asked], Task]] = {
     "own-listops": _listops,
     "own-pathfinder-32": partial(_pathfinder, 32),
@@ -69,8 +75,8 @@ TASKS: Mapping[str, Callable[[Asked], Task]] = {
     "uci-digits": lambda asked: uci_digits(),
     "spoken-digits": partial(_speech, "speaker"),
     "spoken-digits-random": partial(_speech, "random"),
-    "stdlib-bytes": lambda asked: stdlib_bytes(1024 if asked.size == "desk" else 4096, seed=asked.seed),
-    "folder-bytes": lambda asked: folder_bytes(asked.folder, 1024 if asked.size == "desk" else 4096, seed=asked.seed),
+    "stdlib-bytes": partial(_bytes, True),
+    "folder-bytes": partial(_bytes, False),
 }
 
 

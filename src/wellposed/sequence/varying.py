@@ -16,7 +16,7 @@ from wellposed.sequence.pairs import Pairs, conj, mul
 
 
 def varying_scan(multiplier: Float[Tensor, "2 *axes length"], b: Float[Tensor, "2 *axes length"],
-                 start: Float[Tensor, "2 *axes"]) -> Float[Tensor, "2 *axes length"]:
+                 start: Pairs) -> Float[Tensor, "2 *axes length"]:
     """The states x_1, ..., x_length from x_0 = start; real pairs on the first axis, all of one floating type."""
     return _Varying.apply(multiplier, b, start)
 
