@@ -19,6 +19,7 @@ RULES = ("zoh", "bilinear")
 FLOOR = 2.0**-20
 LOG_DECAY = (-20.0, 20.0)
 LOG_STEP = (-20.0, 4.0)
+FREQUENCY = 1e12
 
 
 class Discrete(NamedTuple):
@@ -30,7 +31,7 @@ class Discrete(NamedTuple):
 
 def eigenvalues(log_decay: Float[Tensor, "*axes"], frequency: Float[Tensor, "*axes"]) -> Pairs:
     """Lambda, float64."""
-    return torch.stack([-log_decay.double().clamp(*LOG_DECAY).exp(), frequency.double()])
+    return torch.stack([-log_decay.double().clamp(*LOG_DECAY).exp(), frequency.double().clamp(-FREQUENCY, FREQUENCY)])
 
 
 def discretize(log_decay: Float[Tensor, "*axes"], frequency: Float[Tensor, "*axes"], log_step: Float[Tensor, "*axes"],

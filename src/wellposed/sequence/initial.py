@@ -47,11 +47,14 @@ def initial(init: str, n: int, theta: float = 0.1, measure: str = "legs") -> Ini
     """
     if init not in INITS:
         raise ValueError(f"received init={init!r}, expected one of {', '.join(INITS)}")
+    if init in ("s4d", "s5") and measure != "legs" or (init == "damped" and theta == 1 and measure != "legs"):
+        raise ValueError(f"received init={init!r} with measure={measure!r}, expected measure='legs': the normal part of the others has no "
+                         "decay; take init='damped' with theta below 1")
     bank = _published(n, measure) if init == "published" else damped_hippo(n, theta if init == "damped" else 1.0, measure)
     values, inverse = bank.eigenvalues, np.linalg.inv(bank.eigenvectors)
     small = 1e-9 * np.abs(values).max()
     paired = init != "published"
-    kept = np.flatnonzero(np.imag(values) > -small) if paired else np.arange(n)
+    kept = np.flatnonzero(np.imag(values) >= -small) if paired else np.arange(n)
     weights = np.where(paired & (np.imag(values[kept]) > small), 2.0, 1.0)
     values = np.where(np.abs(np.imag(values)) > small, values, np.real(values))
     return Initial(values[kept], bank.eigenvectors[:, kept], bank.B[kept], inverse[kept], weights)

@@ -22,7 +22,7 @@ from wellposed.numerics.heap import keep_freed_memory
 from wellposed.sequence.gain import Mean, Residual, certify_stages
 from wellposed.sequence.s4 import S4
 from wellposed.sequence.s5 import S5
-from wellposed.sequence.stages import Declined, certify_network, decline, stages_of
+from wellposed.sequence.stages import Declined, certify_network, decline, read, stages_of
 
 LAYERS: Mapping[str, Callable[..., nn.Module]] = {"s4": S4, "s5": S5}
 NORMS: Mapping[str, Callable[[int], nn.Module]] = {"batch": nn.BatchNorm1d, "layer": nn.LayerNorm, "none": lambda _: nn.Identity()}
@@ -55,7 +55,7 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         y = self._normed(x) if self.prenorm else x
-        y = x + self._after(self.layer(y if mask is None else y * mask))
+        y = x + self._after(self.layer(y if mask is None else torch.where(mask, y, 0.0)))
         return y if self.prenorm else self._normed(y)
 
     def step(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
@@ -152,7 +152,7 @@ class SequenceModel(nn.Module):
         if lengths is not None and (lengths.shape != (len(x),) or not bool(((lengths >= 1) & (lengths <= x.shape[1])).all())):
             raise ValueError(f"SequenceModel: received lengths {lengths.tolist()[:8]}, expected one for each of the {len(x)} sequences, "
                              f"from 1 to {x.shape[1]}")
-        mask = None if lengths is None else (torch.arange(x.shape[1], device=x.device) < lengths[:, None])[..., None].to(x.dtype)
+        mask = None if lengths is None else (torch.arange(x.shape[1], device=x.device) < lengths[:, None])[..., None]
         for block in self.blocks:
             x = block(x, mask)
         if not isinstance(self.final, nn.Identity):
@@ -161,7 +161,7 @@ class SequenceModel(nn.Module):
             return self.decoder(x)
         if self.head == "last":
             return self.decoder(x[:, -1] if lengths is None else x[torch.arange(len(x)), lengths - 1])
-        return self.decoder(x.mean(1) if mask is None or lengths is None else (x * mask).sum(1) / lengths[:, None])
+        return self.decoder(x.mean(1) if mask is None or lengths is None else torch.where(mask, x, 0.0).sum(1) / lengths[:, None])
 
     def initial_state(self, batch: int) -> tuple[Tensor, ...]:
         """What `step` starts from: a state for each block, and for head="mean" the sum over steps and their number."""
@@ -173,6 +173,8 @@ class SequenceModel(nn.Module):
 
     def step(self, x: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
         """One step, (batch, inputs) or tokens (batch,): what `forward` would answer had the sequence ended here, and the next state.
+
+        A token 0 counts as a step here, where `forward` takes zeros at the end for padding.
 
         Raises:
             ValueError: a bidirectional model, or one in training mode.
@@ -220,8 +222,8 @@ def _half_glu(module: HalfGLU) -> list[Any]:
 
 @stages_of.register
 def _block(block: Block) -> list[Any]:
-    inner, norm = [block.layer, block.activation, block.mixing], [] if isinstance(block.norm, nn.Identity) else stages_of(block.norm)
-    branch = [stage for part in inner for stage in stages_of(part)]
+    inner, norm = [block.layer, block.activation, block.dropout, block.mixing], [] if isinstance(block.norm, nn.Identity) else read(block.norm)
+    branch = [stage for part in inner for stage in read(part)]
     return [Residual([*norm, *branch])] if block.prenorm else [Residual(branch), *norm]
 
 
@@ -239,16 +241,18 @@ def certify_model(model: SequenceModel, tol: float | None = None, *, length: int
         return certify_network(model, tol, gain=False)
     if isinstance(model.encoder, nn.Embedding):
         decline(model, "its inputs are tokens, between which there is no distance; certify(model, gain=False) certifies stability alone")
+    if type(model).forward is not SequenceModel.forward or model._forward_hooks or model._forward_pre_hooks:
+        decline(model, "its forward is not that of SequenceModel, or it has hooks; certify its parts, or remove them")
     parts = [model.encoder, *model.blocks, model.final]
     try:
-        stages = [stage for part in parts for stage in stages_of(part)]
+        stages = [stage for part in parts for stage in read(part)]
     except Declined as error:
         raise Declined(f"{error}; certify(model, gain=False) certifies the stability of its layers alone") from None
     if model.head == "mean" and length is None:
         raise ValueError("certify: received a model that takes the mean over the steps and no length, expected length=..., the number of "
                          "steps: the gain of a mean over so many is 1 / sqrt(length)")
     pooled = [Mean(length)] if model.head == "mean" and length is not None else []
-    return certify_stages([*stages, *pooled, *stages_of(model.decoder)], tol, length if horizon == "fixed" else None)
+    return certify_stages([*stages, *pooled, *read(model.decoder)], tol, length if horizon == "fixed" else None)
 
 
 certify.register(SequenceModel, certify_model)

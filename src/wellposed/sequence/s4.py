@@ -26,7 +26,7 @@ from wellposed.sequence.kept import Kept
 from wellposed.sequence.kernel import convolve, kernel
 from wellposed.sequence.pairs import Pairs, conj, mul, pair, unpair
 from wellposed.sequence.siso import at_rates, by_chunks, by_states
-from wellposed.sequence.stages import certify_network, numbers, stages_of
+from wellposed.sequence.stages import certify_network, decline, numbers, stages_of
 
 
 class S4(nn.Module):
@@ -183,6 +183,9 @@ class S4(nn.Module):
 
 @stages_of.register
 def _stages(layer: S4) -> list[Any]:
+    if torch.finfo(layer.D.dtype).bits < 32:
+        decline(layer, f"its parameters are {layer.D.dtype}, in which multipliers near one round to one and above; take float32, with "
+                       "autocast if speed is wanted")
     multiplier, gain = layer.discrete()
     b = mul(gain, layer.B.double())
     values = unpair(multiplier)

@@ -28,7 +28,7 @@ from wellposed.sequence.kept import Kept
 from wellposed.sequence.kernel import filtered
 from wellposed.sequence.pairs import Pairs, mul, pair, unpair
 from wellposed.sequence.scan import scan, stepwise
-from wellposed.sequence.stages import certify_network, numbers, stages_of
+from wellposed.sequence.stages import certify_network, decline, numbers, stages_of
 from wellposed.sequence.varying import varying_scan
 
 CHUNK = 1024
@@ -203,6 +203,9 @@ def _run(u: Tensor, multiplier: Pairs, matrix: Tensor, out: Tensor, first: Tenso
 
 @stages_of.register
 def _stages(layer: S5) -> list[Any]:
+    if torch.finfo(layer.D.dtype).bits < 32:
+        decline(layer, f"its parameters are {layer.D.dtype}, in which multipliers near one round to one and above; take float32, with "
+                       "autocast if speed is wanted")
     multiplier, into = layer.discrete()[0], unpair(layer._discrete()[1])
     values = unpair(multiplier)
     ways = [Modes(values, b=into, c=unpair(c)) for c in layer.C.double() * layer.weights.double()]

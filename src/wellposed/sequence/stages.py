@@ -1,6 +1,7 @@
 """What a module does to a sequence, as the stages of which `wellposed.sequence.gain` bounds the gain; in evaluation, not in training.
 
-Register a module of your own with ``stages_of.register(Mine)``: a function that takes it and returns its stages.
+Register a module of your own with ``stages_of.register(Mine)``: a function that takes it and returns its stages, those of its parts
+by `read`.
 """
 
 from __future__ import annotations
@@ -29,6 +30,21 @@ def stages_of(module: Any) -> list[Any]:
     decline(module, "no bound is known for its type; register one with wellposed.sequence.stages.stages_of.register")
 
 
+def read(module: Any) -> list[Any]:
+    """As `stages_of`, once it is known that what the rule reads is what runs: no forward of a subclass, no hooks.
+
+    Raises:
+        Declined: it is not; or as `stages_of`.
+    """
+    known = next((kind for kind in type(module).__mro__ if kind in stages_of.registry), None)
+    if known not in (None, object) and type(module).forward is not known.forward:  # type: ignore[attr-defined]
+        decline(module, f"its forward is not that of {known.__name__}; give it a rule with "
+                        "wellposed.sequence.stages.stages_of.register")
+    if isinstance(module, nn.Module) and (module._forward_hooks or module._forward_pre_hooks):
+        decline(module, "it has hooks, which may change what it takes and gives; remove them, or fold them into the weights")
+    return stages_of(module)
+
+
 def decline(module: Any, why: str) -> NoReturn:
     """Raises: Declined, with the name of the module and the reason."""
     raise Declined(f"received {type(module).__name__}, expected modules whose gain is known: {why}")
@@ -46,12 +62,18 @@ def _linear(module: nn.Linear) -> list[Any]:
 
 @stages_of.register
 def _sequential(module: nn.Sequential) -> list[Any]:
-    return [stage for part in module for stage in stages_of(part)]
+    return [stage for part in module for stage in read(part)]
 
 
-@stages_of.register(nn.Identity)
-@stages_of.register(nn.Dropout)
-def _nothing(module: nn.Module) -> list[Any]:  # noqa: ARG001
+@stages_of.register
+def _identity(module: nn.Identity) -> list[Any]:  # noqa: ARG001
+    return []
+
+
+@stages_of.register
+def _dropout(module: nn.Dropout) -> list[Any]:
+    if module.training and module.p > 0:
+        decline(module, "it is in training mode and drops at random; call eval()")
     return []
 
 
@@ -114,5 +136,5 @@ def certify_network(module: Any, tol: float | None = None, *, length: int | None
     """
     demand_no_tol(tol, gain)
     if gain:
-        return certify_stages(stages_of(module), tol, length)
-    return certify_stable([stage for part in module.modules() if hasattr(part, "discrete") for stage in stages_of(part)])
+        return certify_stages(read(module), tol, length)
+    return certify_stable([stage for part in module.modules() if hasattr(part, "discrete") for stage in read(part)])

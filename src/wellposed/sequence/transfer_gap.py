@@ -78,11 +78,14 @@ def enclose(bank: Diagonal, reference: str = "legs", rtol: float = RTOL) -> Encl
     if not abscissa < 0:
         raise ValueError(f"transfer_gap: the bank is unstable: the largest real part of its eigenvalues is {abscissa:.6g}, expected all "
                          "below zero; no bounded gap exists")
+    if not diagonal.moderate:
+        raise ValueError("transfer_gap: received a bank with numbers above 2^100 in size, or coordinates or decays below 2^-100, expected "
+                         "moderate ones, of which squares and sixth powers are numbers: scale V and B against each other")
     system = REFERENCES[reference](len(diagonal.B))
     edges, peak = _start(diagonal), peak_gain(system)
     known = gap(system, diagonal, edges)
     while True:
-        lower, upper = float(known.least.max()), max(float(known.most.max()), known.beyond)
+        lower, upper = float(known.least.max()), float(np.maximum(known.most.max(), known.beyond))
         enough = lower + max(rtol * lower, FLOOR * peak)
         changed = _improved(system, diagonal, edges, known, enough) if upper > enough and len(edges) <= MOST else None
         if changed is None:

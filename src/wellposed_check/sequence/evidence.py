@@ -8,9 +8,8 @@ from wellposed_check.canonical import demand
 from wellposed_check.sequence.transfer import REFERENCES, Bank, Reference
 from wellposed_check.statement import Evidence
 
-SUBJECTS: dict[str, tuple[set[str], tuple[str, ...]]] = {  # type of the problem -> its parameters and its arrays
-    "sequence.Bank": ({"reference"}, ("b",)), "sequence.Network": ({"length", "stages"}, ()),
-    "sequence.Diagonalization": (set(), ("matrix",))}
+SUBJECTS: dict[str, tuple[set[str], tuple[str, ...]]] = {"sequence.Bank": ({"reference"}, ("b",)),  # its parameters and its arrays
+    "sequence.Network": ({"length", "stages"}, ()), "sequence.Diagonalization": (set(), ("matrix",))}
 MOST = 2000
 BANK = ("eigenvalues", "eigenvectors", "coordinates")
 

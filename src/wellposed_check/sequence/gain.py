@@ -22,6 +22,7 @@ def state(evidence: Evidence, arithmetic: str) -> Statement:
     stages, steps = read_network(evidence)
     bounds = [_stage(s, evidence, steps) for s in stages]
     inputs = "inputs of any length" if steps is None else f"inputs of {steps} steps, from state zero"
+    inputs += "".join(f", at least {s.value} of which count in the mean" for s in stages if s.kind == "mean")
     return Statement(
         id="sequence.gain/1",
         quantity=f"least g with |F(u) - F(v)|_2 <= g |u - v|_2 for all {inputs}; F: the stages in turn; |.|_2: over steps and features",

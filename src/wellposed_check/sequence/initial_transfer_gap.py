@@ -18,9 +18,10 @@ def state(evidence: Evidence, arithmetic: str) -> Statement:
     demand(edges.ndim == 1 and len(edges) >= 2 and (np.diff(edges) > 0.0).all(), "the edges of the intervals do not increase")
     demand(bracket.shape == (2,) and 0.0 <= bracket[0] <= bracket[1], "the bracket is not (least, most)")
     demand((np.real(bank.eigenvalues) < 0.0).all(), "the bank is unstable: there is no gap")
+    demand(bank.moderate and np.abs(edges).max() <= 2.0**100, "numbers of the bank or edges are outside of 2^-100 to 2^100")
     found = gap(reference, bank, edges)
     demand(found.least.max() >= bracket[0], "the lower end of the bracket does not follow from the witness")
-    demand(max(float(found.most.max()), found.beyond) <= bracket[1], "the upper end of the bracket does not follow from the witness")
+    demand(found.most.max() <= bracket[1] and found.beyond <= bracket[1], "the upper end of the bracket does not follow from the witness")
     return Statement(
         id="sequence.initial_transfer_gap/1",
         quantity="sup over w of |x(iw) - V (iw - Lambda)^-1 B|_2 / |b|_2, where x(s) = (s - A)^-1 b is "

@@ -119,6 +119,13 @@ class Bank:
         rows = (np.abs(self.eigenvectors.conj().T @ self.eigenvectors) + 8.0 * (n + 4.0) * UNIT * self.frobenius**2).sum(1)
         return min(float(np.sqrt(rows.max())) * SAFE, self.frobenius)
 
+    @property
+    def moderate(self) -> bool:
+        """Whether its numbers are zero or within 2^+-100, and no decay is less: then no square or sixth power leaves float64."""
+        least = np.concatenate([np.abs(self.B[self.B != 0.0]), np.abs(np.real(self.eigenvalues))])
+        most = max(float(np.abs(x).max()) for x in (self.B, self.eigenvalues, self.eigenvectors))
+        return bool(least.min() >= 2.0**-100 and most <= 2.0**100)
+
     def size(self, low: Array, high: Array, power: int) -> Array:
         """A bound of |V (i w - Lambda)^-power B| for w between low and high."""
         value = self.eigenvalues[:, None]
@@ -156,11 +163,10 @@ def on_intervals(reference: Reference, bank: Bank, low: Array, high: Array) -> t
 
 def beyond(reference: Reference, bank: Bank, low: float, high: float) -> float:
     """A bound of |f| / |b| at all frequencies below `low` and above `high`."""
-    below, above = np.full(1, min(low, 0.0)), np.full(1, max(high, 0.0))
-    far = np.full(1, np.inf)
+    below, above, far = (np.full(1, edge) for edge in (min(low, 0.0), max(high, 0.0), np.inf))
     left = reference.size(-below) + bank.size(-far, below, 1)
     right = reference.size(above) + bank.size(above, far, 1)
-    return float(max(left[0], right[0])) * SAFE / float(norm(reference.b))
+    return float(np.maximum(left[0], right[0])) * SAFE / float(norm(reference.b))
 
 
 def _intervals(reference: Reference, bank: Bank, low: Array, high: Array) -> tuple[Array, Array]:
