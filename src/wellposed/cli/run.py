@@ -26,7 +26,7 @@ USAGE = """usage: wellposed run RECIPE [options]
 
 Recipes, or a file of your own ending in .toml:
   darcy       train an operator on its guaranteed bound, certify 200 unseen fields, guard them, write a report (about 90 seconds)
-  digits      two state-space networks alike but for their initialization: certified, trained on real digits, tested with tones (90 seconds)
+  digits      two state-space networks alike but for their initialization: certified, trained on real digits, tested with tones (80 seconds)
   listops, pathfinder, speech, bytes      the same for other sequences; --size desk or paper
 
 `wellposed run darcy --help` says more; the dials are --seconds of darcy, --steps or --epochs of the others."""

@@ -72,7 +72,9 @@ def _around(recipe: SequenceRecipe, task: Any) -> str:
         model(*_inputs(split, slice(0, batch))).square().mean().backward()
         times.append(time.perf_counter() - began)
     steps = recipe.steps or (recipe.epochs or 0) * -(-len(split.y) // recipe.batch)
-    return f", about {duration(1.3 * min(times) * steps * len(recipe.inits) + 15)} in all"
+    tested = 3 * len(task.test.y) + (2400 if recipe.tones else 0)  # sequences that are only answered
+    each = min(times) * (1.3 * steps + tested / recipe.batch / 3)
+    return f", about {duration(each * len(recipe.inits) + 15)} in all"
 
 
 def _model(recipe: SequenceRecipe, init: str, task: Any) -> Any:
