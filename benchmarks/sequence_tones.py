@@ -42,8 +42,9 @@ def main() -> None:
             torch.manual_seed(seed)
             model = SequenceModel(1, 10, 32, 2, state=STATE, init=init, mixing=o.mixing)
             claim = initial_certificates(model)[0].claim("initial_transfer_gap")
-            wellposed.train(model, (task.train.x, task.train.y), loss="cross_entropy", folder=Path(f"runs/benchmarks/tones/{o.mixing}-{o.steps}-{init}-{seed}"),
-                            steps=o.steps, batch=32, lr=0.01, warmup=0.1, seed=seed, threads=o.threads, quiet=True)
+            wellposed.train(model, (task.train.x, task.train.y), loss="cross_entropy", steps=o.steps, batch=32, lr=0.01, warmup=0.1,
+                            seed=seed, threads=o.threads, quiet=True,
+                            folder=Path(f"runs/benchmarks/tones/{o.mixing}-{o.steps}-{init}-{seed}"))
             worst = searched(model, task.test, peak)
             rows.append((accuracy(model, task.test), toned(model, task.test, peak), toned(model, task.test, worst.frequency)))
             print(f"{init:<10}{seed:>5}{claim.upper:>13.5g}{claim.holds!s:>7}" + "".join(f"{100 * x:>8.1f}" for x in rows[-1])

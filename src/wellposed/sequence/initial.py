@@ -47,7 +47,7 @@ def initial(init: str, n: int, theta: float = 0.1, measure: str = "legs") -> Ini
     """
     if init not in INITS:
         raise ValueError(f"received init={init!r}, expected one of {', '.join(INITS)}")
-    if init in ("s4d", "s5") and measure != "legs" or (init == "damped" and theta == 1 and measure != "legs"):
+    if measure != "legs" and (init in ("s4d", "s5") or (init == "damped" and theta == 1)):
         raise ValueError(f"received init={init!r} with measure={measure!r}, expected measure='legs': the normal part of the others has no "
                          "decay; take init='damped' with theta below 1")
     bank = _published(n, measure) if init == "published" else damped_hippo(n, theta if init == "damped" else 1.0, measure)

@@ -222,7 +222,8 @@ def _half_glu(module: HalfGLU) -> list[Any]:
 
 @stages_of.register
 def _block(block: Block) -> list[Any]:
-    inner, norm = [block.layer, block.activation, block.dropout, block.mixing], [] if isinstance(block.norm, nn.Identity) else read(block.norm)
+    inner = [block.layer, block.activation, block.dropout, block.mixing]
+    norm = [] if isinstance(block.norm, nn.Identity) else read(block.norm)
     branch = [stage for part in inner for stage in read(part)]
     return [Residual([*norm, *branch])] if block.prenorm else [Residual(branch), *norm]
 
