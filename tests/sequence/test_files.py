@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from wellposed.sequence import audit, damped_hippo, transfer_gap
-from wellposed.sequence.claims import parts
+from wellposed.sequence.evidence import parts
 from wellposed.sequence.files import load_bank
 
 N = 8

@@ -11,6 +11,7 @@ import numpy as np
 
 from wellposed.certificate import Certificate, issue, provenance
 from wellposed.sequence.bank import Bank
+from wellposed.sequence.evidence import SLACK, parts
 from wellposed.sequence.ptd import Diagonalization
 from wellposed.sequence.transfer_gap import Diagonal, admit, enclose, peak_gain
 from wellposed_check import Refused
@@ -18,8 +19,6 @@ from wellposed_check.sequence.diagonalization import NAMES, measured
 from wellposed_check.sequence.transfer import REFERENCES
 
 RTOL = 1e-3
-SLACK = 1e-9
-"""By which the bracket is wider than what was computed: matrix products round differently on other machines."""
 
 
 def audit(eigenvalues: Any, eigenvectors: Any, B: Any, reference: str = "legs", tol: float | None = None,
@@ -92,8 +91,3 @@ def certify_diagonalization(A: Any, eigenvalues: Any, eigenvectors: Any, tol: fl
 def certify_ptd(found: Diagonalization, A: Any, tol: float | None = None) -> Certificate:
     """As `certify_diagonalization`, of what `ptd(A)` has found."""
     return certify_diagonalization(A, found.eigenvalues, found.eigenvectors, tol)
-
-
-def parts(x: np.ndarray) -> np.ndarray:
-    """Real and imaginary parts on a last axis of two."""
-    return np.stack([np.real(x), np.imag(x)], -1)

@@ -57,7 +57,7 @@ def toned(model: nn.Module, split: Split, frequency: float, seed: int = 0) -> fl
 
 
 def searched(model: nn.Module, split: Split, peak: float, count: int = SEARCHED) -> Any:
-    """The frequency of the worst tone, of `count` from 0 and through 3,000; the first of the split's sequences only."""
+    """The worst of `count` tones: frequency 0, `peak`, and 1 to 3,000 in equal ratios; on the first 100 sequences of the split."""
     few = Split(*(x[: 2 * BATCH] for x in split))
     frequencies = [0.0, peak, *np.geomspace(1.0, 3000.0, count - 2)]
     return search(frequencies, lambda frequency: toned(model, few, frequency))

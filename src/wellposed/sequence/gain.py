@@ -15,6 +15,7 @@ from jaxtyping import Complex, Float
 
 from wellposed.certificate import Certificate, issue, provenance
 from wellposed.sequence import gain_proof
+from wellposed.sequence.evidence import parts
 from wellposed_check import Refused
 from wellposed_check.sequence import gain as claim
 from wellposed_check.sequence.network import Stage, read_network
@@ -185,7 +186,7 @@ def _described(stage: Any, place: str, arrays: dict[str, np.ndarray]) -> dict[st
         return {"stage": "residual", "stages": [_described(s, f"{place}.{k}", arrays) for k, s in enumerate(stage.stages)]}
     kind, found = _numbers(stage)
     for name, x in found.items():
-        kept = _parts(x) if name.removeprefix("backward_") in ("eigenvalues", "residues", "b", "c") else np.asarray(x)
+        kept = parts(x) if name.removeprefix("backward_") in ("eigenvalues", "residues", "b", "c") else np.asarray(x)
         if kept.dtype.kind not in "fiu" or not kept.size or not np.isfinite(kept).all():
             raise ValueError(f"stage {place}: received {name} of shape {np.shape(x)} and type {np.asarray(x).dtype}, expected finite "
                              "numbers")
@@ -209,9 +210,3 @@ def _numbers(stage: Any) -> tuple[str, dict[str, Any]]:
     if lacking:
         raise ValueError(f"received a System without {', '.join(lacking)}, expected residues, or b and c, the same in both directions")
     return ("siso" if scalar else "mimo"), found | {"feedthrough": stage.feedthrough}
-
-
-def _parts(x: Any) -> np.ndarray:
-    """Real and imaginary parts on a last axis of two."""
-    x = np.asarray(x)
-    return np.stack([np.real(x), np.imag(x)], -1) if x.dtype.kind in "fciu" else x

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from wellposed.sequence.evidence import SLACK
 from wellposed_check.sequence.network import Stage
 from wellposed_check.sequence.norms import SAFE, at_least, enclosed
 from wellposed_check.sequence.symbol import END, Modes, System, corner, endless, extension, reached, tapered
 
-SLACK = 1e-9
-"""By which brackets are wider than what was computed: matrix products round differently on other machines."""
 MOST_EDGES = 50_000
 START = 257
 CORNER = 256

@@ -31,9 +31,7 @@ def by_states(u: Tensor, multiplier: Pairs, b: Pairs, c: Pairs, start: Tensor | 
     first = None if start is None else start.permute(1, 2, 3, 0).flatten(1, 2)
     run = stepwise if one_by_one else scan
     states = run(multiplier.flatten(1), drive.flatten(1, 2), first).reshape(2, features, modes, batch, length)
-    weight = c.to(u.dtype)
-    y = torch.einsum("fm,fmbl->blf", weight[0], states[0]) - torch.einsum("fm,fmbl->blf", weight[1], states[1])
-    return y, states[..., -1].permute(3, 0, 1, 2)
+    return _answers(c, states), states[..., -1].permute(3, 0, 1, 2)
 
 
 def by_chunks(u: Tensor, multiplier: Pairs, b: Pairs, c: Pairs, start: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -93,6 +91,10 @@ def _piece(u: Tensor, rate: Tensor, discrete: Callable[[Tensor], Discrete], b: P
     multiplier, gain = discrete(rate)
     drive = mul(gain, b[..., None, None]).to(u.dtype) * u.permute(2, 0, 1)[:, None]
     states = varying_scan(multiplier.to(u.dtype), drive, state.permute(1, 2, 3, 0))
-    weight = c.to(u.dtype)
-    y = torch.einsum("fm,fmbl->blf", weight[0], states[0]) - torch.einsum("fm,fmbl->blf", weight[1], states[1])
-    return y, states[..., -1].permute(3, 0, 1, 2)
+    return _answers(c, states), states[..., -1].permute(3, 0, 1, 2)
+
+
+def _answers(c: Pairs, states: Tensor) -> Tensor:
+    """Re c x of all steps, (batch, length, features)."""
+    weight = c.to(states.dtype)
+    return torch.einsum("fm,fmbl->blf", weight[0], states[0]) - torch.einsum("fm,fmbl->blf", weight[1], states[1])
