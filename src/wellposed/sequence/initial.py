@@ -81,3 +81,10 @@ def completed(values: Complex[np.ndarray, " m"], vectors: Complex[np.ndarray, "n
 def input_scale(init: str, theta: float) -> float:
     """By how much an initialization scales HiPPO's b: 1 - theta/2, with which it is exact at frequency zero."""
     return 1.0 if init == "published" else 1 - (theta if init == "damped" else 1.0) / 2
+
+
+def stored_bank(values: Complex[np.ndarray, " m"], vectors: Complex[np.ndarray, "n m"], weights: Float[np.ndarray, " m"], measure: str,
+                scale: float) -> Bank:
+    """All of what a layer stores one of each pair of, with HiPPO's b, scaled, in the coordinates of the eigenvectors."""
+    values, vectors = completed(values, vectors, weights)
+    return Bank(values, vectors, np.linalg.solve(vectors, scale * hippo(measure, len(values)).B.astype(complex)))

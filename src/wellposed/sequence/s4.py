@@ -20,8 +20,7 @@ from wellposed.sequence.arguments import choose, demand_sequence, demand_state, 
 from wellposed.sequence.bank import Bank
 from wellposed.sequence.discretization import Discrete, discretize, eigenvalues
 from wellposed.sequence.gain import Modes, System
-from wellposed.sequence.hippo import hippo
-from wellposed.sequence.initial import completed, initial, input_scale
+from wellposed.sequence.initial import initial, input_scale, stored_bank
 from wellposed.sequence.kept import Kept
 from wellposed.sequence.kernel import convolve, kernel
 from wellposed.sequence.pairs import Pairs, conj, mul, pair, unpair
@@ -168,9 +167,7 @@ class S4(nn.Module):
         B is HiPPO's own b in their coordinates, scaled as the initialization does: whatever training made of B, C can undo.
         """
         values = unpair(eigenvalues(self.log_decay[feature], self.frequency[feature]))
-        values, vectors = completed(values, unpair(self.eigenvectors), self.weights.cpu().numpy())
-        b = hippo(self.measure, self.state).B.astype(complex) * input_scale(self.init, self.theta)
-        return Bank(values, vectors, np.linalg.solve(vectors, b))
+        return stored_bank(values, unpair(self.eigenvectors), self.weights.cpu().numpy(), self.measure, input_scale(self.init, self.theta))
 
     def extra_repr(self) -> str:
         return (f"{self.features}, state={self.state}, init={self.init!r}, theta={self.theta}, measure={self.measure!r}, "

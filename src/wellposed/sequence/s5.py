@@ -22,8 +22,7 @@ from wellposed.sequence.arguments import choose, demand_sequence, demand_state, 
 from wellposed.sequence.bank import Bank
 from wellposed.sequence.discretization import Discrete, discretize, eigenvalues
 from wellposed.sequence.gain import Modes, System
-from wellposed.sequence.hippo import hippo
-from wellposed.sequence.initial import completed, initial, input_scale
+from wellposed.sequence.initial import initial, input_scale, stored_bank
 from wellposed.sequence.kept import Kept
 from wellposed.sequence.kernel import filtered
 from wellposed.sequence.pairs import Pairs, mul, pair, unpair
@@ -146,9 +145,8 @@ class S5(nn.Module):
         each = len(self.weights) // self.blocks
         part = slice(block * each, (block + 1) * each)
         values = unpair(eigenvalues(self.log_decay[part], self.frequency[part]))
-        values, vectors = completed(values, unpair(self.eigenvectors), self.weights[part].cpu().numpy())
-        b = hippo(self.measure, len(values)).B.astype(complex) * input_scale(self.init, self.theta)
-        return Bank(values, vectors, np.linalg.solve(vectors, b))
+        return stored_bank(values, unpair(self.eigenvectors), self.weights[part].cpu().numpy(), self.measure,
+                           input_scale(self.init, self.theta))
 
     def extra_repr(self) -> str:
         return (f"{self.features}, state={self.state}, blocks={self.blocks}, init={self.init!r}, theta={self.theta}, "
