@@ -34,10 +34,10 @@ __all__ = ["Certificate", "Run", "certify", "check", "guard", "load", "refine", 
 def __getattr__(name: str) -> Any:
     if name in _WHERE:
         return getattr(import_module(_WHERE[name]), name)
-    if name in ("elliptic", "sequence", "training"):
+    if name in ("elliptic", "flow", "sequence", "training"):
         return import_module(f"wellposed.{name}")
-    raise AttributeError(f"module 'wellposed' has no attribute {name!r}; it has {', '.join(__all__)} and the rooms elliptic and sequence")
+    raise AttributeError(f"module 'wellposed' has no attribute {name!r}; it has {', '.join(__all__)} and the rooms elliptic, flow and sequence")
 
 
 def __dir__() -> list[str]:
-    return [*__all__, "elliptic", "sequence", "__version__"]
+    return [*__all__, "elliptic", "flow", "sequence", "__version__"]

@@ -18,21 +18,16 @@ from wellposed_check.statement import VERDICTS, Evidence, Statement, headline, v
 from wellposed_check.subject import Presented, compare
 
 FORMAT = "wellposed-certificate/1"
-CLAIMS = {  # closed: no string in a file selects code
-    "elliptic.energy_error/1": "wellposed_check.elliptic.energy_error",
-    "elliptic.compliance/1": "wellposed_check.elliptic.compliance",
-    "elliptic.compliance_width/1": "wellposed_check.elliptic.compliance_width",
-    "elliptic.goal/1": "wellposed_check.elliptic.goal",
-    "elliptic.error_at_least/1": "wellposed_check.elliptic.error_at_least",
-    "sequence.initial_transfer_gap/1": "wellposed_check.sequence.initial_transfer_gap",
-    "sequence.stable/1": "wellposed_check.sequence.stable",
-    "sequence.gain/1": "wellposed_check.sequence.gain",
-    "sequence.diagonalization/1": "wellposed_check.sequence.diagonalization",
-}
+ROOMS = {  # closed: no string in a file selects code
+    "elliptic": "energy_error compliance compliance_width goal error_at_least",
+    "sequence": "initial_transfer_gap stable gain diagonalization",
+    "flow": "galerkin_error pde_error parabolic_error"}
+CLAIMS = {f"{room}.{claim}/1": f"wellposed_check.{room}.{claim}" for room, claims in ROOMS.items() for claim in claims.split()}
 SUBJECTS = {  # which witness arrays are the answer; "stages.*" for all whose names begin so
     "elliptic.Darcy": ("potential",), "elliptic.Helmholtz": ("potential",), "elliptic.OneStep": ("advanced",),
     "sequence.Bank": ("coordinates", "eigenvalues", "eigenvectors"),
-    "sequence.Network": ("stages.*",), "sequence.Diagonalization": ("eigenvalues", "eigenvectors")}
+    "sequence.Network": ("stages.*",), "sequence.Diagonalization": ("eigenvalues", "eigenvectors"),
+    "flow.Evolution": ("frames", "times"), "flow.Linear": ("frames", "times")}
 EXIT = {True: 0, False: 1, None: 3, "refused": 4}
 FIELDS = {"format", "claims", "subject", "provenance", "witness", "verdict", "headline", "sha256"}
 PROVENANCE = {"device", "seed", "threads", "versions", "weights"}

@@ -22,7 +22,7 @@ status = main([sys.argv[1]])
 for name in CLAIMS.values():
     importlib.import_module(name)
 roots = {name.split(".")[0] for name in set(sys.modules) - allowed}
-print(status, *sorted(root for root in roots if root not in sys.stdlib_module_names and root != "wellposed_check"))
+print(status, *sorted(root for root in roots if root not in sys.stdlib_module_names and root not in ("numpy", "wellposed_check")))
 """
 
 

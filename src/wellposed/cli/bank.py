@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 import tyro
 
-from wellposed.cli.darcy import File, show, write_arrays
 from wellposed.cli.main import program
+from wellposed.cli.subject import File, show, write_arrays
 from wellposed_check.verify import EXIT
 
 

@@ -8,11 +8,13 @@ from importlib import import_module
 PROBLEMS = {
     "certify": {
         "darcy": ("wellposed.cli.darcy", "--coefficient FILE --answer FILE", "how far is this potential from the true solution?"),
+        "flow": ("wellposed.cli.flow", "--vorticity FILE --times FILE", "how far is this trajectory from the true flow?"),
         "bank": ("wellposed.cli.bank", "--file FILE", "is this diagonal system the one that HiPPO meant? is it stable?"),
         "matrix": ("wellposed.cli.bank", "--file FILE", "diagonalize a matrix near this one: how far is it, how well conditioned?"),
         "model": ("wellposed.cli.bank", "--run FOLDER", "is this trained sequence model stable? what is its gain?")},
     "refine": {
-        "darcy": ("wellposed.cli.darcy", "--coefficient FILE --answer FILE", "cycles until the certificate holds")}}
+        "darcy": ("wellposed.cli.darcy", "--coefficient FILE --answer FILE", "cycles until the certificate holds"),
+        "flow": ("wellposed.cli.flow", "--vorticity FILE --times FILE", "passes of the error equation until the certificate holds")}}
 
 
 def main(arguments: list[str]) -> int:

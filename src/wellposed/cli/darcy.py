@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +9,13 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
+from wellposed.cli import subject
 from wellposed.cli.main import program
+from wellposed.cli.subject import File, show
 from wellposed_check.elliptic.darcy import SIDES
 from wellposed_check.verify import EXIT
 
 Kind = Literal["dirichlet", "neumann", "periodic"]
-File = Annotated[str, tyro.conf.arg(metavar="FILE")]
 
 
 @dataclass
@@ -154,31 +154,11 @@ def read(o: Question) -> tuple[Any, Any]:
     return problem, clamp(problem, answer) if o.clamp else answer
 
 
-def show(certificate: Any) -> None:
-    from wellposed.cli.console import console
-
-    console().print(certificate)
-
-
 def keep(folder: Path, certificate: Any) -> str:
     """Write a certificate with its subject beside it; the command that re-verifies it against that subject."""
     from wellposed_check.elliptic.evidence import PROBLEM_ARRAYS
 
-    arrays = certificate.arrays
-    certificate.save(folder)
-    write_arrays(folder / "problem.npz", {name: arrays[name] for name in PROBLEM_ARRAYS if name in arrays})
-    write_arrays(folder / "answer.npz", {"potential": arrays["potential"]})
-    return shlex.join([program(), "check", str(folder), "--problem", str(folder / "problem.npz"), "--answer", str(folder / "answer.npz")])
-
-
-def write_arrays(path: Path, arrays: dict[str, Any]) -> None:
-    import numpy as np
-
-    from wellposed.certificate import write_whole
-
-    content = io.BytesIO()
-    np.savez(content, **arrays)
-    write_whole(path, content.getvalue())
+    return subject.keep(folder, certificate, PROBLEM_ARRAYS, ("potential",))
 
 
 def refine_command(o: Certify) -> str:

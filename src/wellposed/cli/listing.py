@@ -6,7 +6,7 @@ from wellposed_check.verify import CLAIMS
 
 ROOMS = {
     "elliptic": ("field -> field", "Darcy: any potential certified, refined, guarded; MgNO; Helmholtz, one-step flow: lower bounds", True),
-    "flow": ("field -> trajectory", "Navier-Stokes trajectories", False),
+    "flow": ("field -> trajectory", "Navier-Stokes: any trajectory certified and refined; SpacetimeFNO; heat, Stokes, Oseen", True),
     "proximal": ("image -> image", "learned proximal networks", False),
     "sequence": ("sequence -> sequence", "audits of anyone's diagonal system or matrix; S4 and S5 trained, streamed, certified", True),
     "normact": ("tensor -> tensor", "evolved normalization-activation layers", False),

@@ -10,8 +10,9 @@ from typing import Any, Literal
 
 import tyro
 
-from wellposed.cli.darcy import File, Kind, number_or_file, side_values
+from wellposed.cli.darcy import Kind, number_or_file, side_values
 from wellposed.cli.main import program
+from wellposed.cli.subject import File
 from wellposed_check.elliptic.darcy import SIDES
 
 LOOK = 20

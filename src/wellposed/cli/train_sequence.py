@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 import tyro
 
-from wellposed.cli.darcy import File
 from wellposed.cli.main import program
+from wellposed.cli.subject import File
 
 BATCH = 256
 

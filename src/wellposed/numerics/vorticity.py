@@ -26,7 +26,7 @@ class Modes:
     """Wave numbers of n x n nodes.
 
     Attributes:
-        x, y: 2π times the frequencies, (1, half) and (n, 1). square: |k|². inverse: 1 / |k|², 0 for the mean.
+        x, y: 2π times the frequencies over the side of the square, (1, half) and (n, 1). square: |k|². inverse: 1 / |k|², 0 for the mean.
         kept: 1 where both frequencies are below n/3, else 0.
     """
 
@@ -38,13 +38,14 @@ class Modes:
     kept: Tensor
 
     @staticmethod
-    def of(n: int, device: torch.device | None = None) -> Modes:
+    def of(n: int, device: torch.device | None = None, length: float = 1.0) -> Modes:
         x = torch.fft.rfftfreq(n, 1 / n, dtype=torch.float64, device=device)[None]
         y = torch.fft.fftfreq(n, 1 / n, dtype=torch.float64, device=device)[:, None]
         kept = ((3 * x.abs() < n) & (3 * y.abs() < n)).to(torch.float64)
-        x, y = 2 * math.pi * x, 2 * math.pi * y
+        x, y = 2 * math.pi / length * x, 2 * math.pi / length * y
         square = x**2 + y**2
-        return Modes(n, x, y, square, torch.where(square > 0, 1 / square.clamp_min(1.0), 0.0), kept)
+        inverse = torch.where(square > 0, 1 / torch.where(square > 0, square, 1.0), 0.0)
+        return Modes(n, x, y, square, inverse, kept)
 
 
 def to_spectrum(w: Field) -> Spectrum:
@@ -72,32 +73,55 @@ def advection(w: Spectrum, modes: Modes) -> Spectrum:
     return out
 
 
-class ETDRK4:
-    """One step of the exponential Runge-Kutta method of order four: viscosity exactly, advection and forcing explicitly.
+@dataclass(frozen=True)
+class Exponential:
+    """Multipliers of one step of length h of ETDRK4 with z = h λ, as functions of λ.
 
-    Args:
-        modes: the nodes. viscosity: ν ≥ 0. step: its length in time.
-        forcing: f as a spectrum on these nodes, constant in time; None for none.
-
-    Source: Cox and Matthews, J. Comput. Phys. 176 (2002); coefficients by contour integrals as Kassam and Trefethen, SIAM J. Sci.
-    Comput. 26 (2005).
+    Attributes:
+        whole, half: exp(z), exp(z/2). stage: h φ₁(z/2) / 2. first, middle, last: h (φ₁ - 3φ₂ + 4φ₃), h (φ₂ - 2φ₃), h (4φ₃ - φ₂).
     """
 
-    def __init__(self, modes: Modes, viscosity: float, step: float, forcing: Spectrum | None = None) -> None:
-        self.modes, self.forcing = modes, None if forcing is None else forcing * modes.kept
-        z = -step * viscosity * modes.square
-        self.whole, self.half = torch.exp(z), torch.exp(z / 2)
+    whole: Tensor
+    half: Tensor
+    stage: Tensor
+    first: Tensor
+    middle: Tensor
+    last: Tensor
+
+    @staticmethod
+    def of(linear: Float[Tensor, "..."], step: float) -> Exponential:
+        """Contour means, for real λ.
+
+        Source: Kassam and Trefethen, SIAM J. Sci. Comput. 26 (2005).
+        """
+        assert linear.dtype == torch.float64, "contour points in single precision cost nine digits that no smaller step gives back"
+        z = step * linear
         angle = math.pi * (torch.arange(POINTS, dtype=torch.float64, device=z.device) + 0.5) / POINTS
         r = z[..., None] + torch.polar(torch.full_like(angle, RADIUS), angle)  # real z: half a circle and the real part
+        assert r.dtype == torch.complex128
 
         def mean(values: Tensor) -> Tensor:
             return step * values.mean(-1).real
 
         e = torch.exp(r)
-        self.stage = mean((torch.exp(r / 2) - 1) / r)
-        self.first = mean((-4 - r + e * (4 - 3 * r + r**2)) / r**3)
-        self.middle = mean((2 + r + e * (r - 2)) / r**3)
-        self.last = mean((-4 - 3 * r - r**2 + e * (4 - r)) / r**3)
+        return Exponential(torch.exp(z), torch.exp(z / 2), mean((torch.exp(r / 2) - 1) / r), mean((-4 - r + e * (4 - 3 * r + r**2)) / r**3),
+                           mean((2 + r + e * (r - 2)) / r**3), mean((-4 - 3 * r - r**2 + e * (4 - r)) / r**3))
+
+
+class ETDRK4:
+    """One step of the exponential Runge-Kutta method of order four: viscosity and drag exactly, advection and forcing explicitly.
+
+    Args:
+        modes: the nodes. viscosity: ν ≥ 0. step: its length in time.
+        forcing: f as a spectrum on these nodes, constant in time; None for none. drag: α ≥ 0.
+
+    Source: Cox and Matthews, J. Comput. Phys. 176 (2002). The reference of the fast steps in `wellposed.flow`.
+    """
+
+    def __init__(self, modes: Modes, viscosity: float, step: float, forcing: Spectrum | None = None, drag: float = 0.0) -> None:
+        self.modes, self.forcing = modes, None if forcing is None else forcing * modes.kept
+        c = Exponential.of(-viscosity * modes.square - drag, step)
+        self.whole, self.half, self.stage, self.first, self.middle, self.last = c.whole, c.half, c.stage, c.first, c.middle, c.last
 
     def explicit(self, w: Spectrum) -> Spectrum:
         """What is integrated explicitly: -u·∇w + f."""

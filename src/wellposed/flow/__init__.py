@@ -1,0 +1,38 @@
+"""Incompressible flow in two dimensions: how far is this trajectory from the true flow?"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from wellposed import certificate
+from wellposed.flow.bound import Bound, bound
+from wellposed.flow.claims import Enclosure, certify_flow, enclose
+from wellposed.flow.equation import NavierStokes2D
+from wellposed.flow.problem import Evolution, admit_trajectory
+from wellposed.flow.refine import Refinement, refine_flow
+from wellposed.flow.slabs import Slabs
+from wellposed.flow.solver import solve
+from wellposed.flow.trajectory import Trajectory
+
+if TYPE_CHECKING:
+    from wellposed.flow.spacetime_fno import SpacetimeFNO as SpacetimeFNO
+
+__all__ = ["Bound", "Enclosure", "Evolution", "NavierStokes2D", "Refinement", "Slabs", "SpacetimeFNO", "Trajectory", "bound", "enclose",
+           "initial", "solve"]
+
+certificate.certify.register(Evolution, certify_flow)
+certificate.refine.register(Evolution, refine_flow)
+certificate.admit.register(Evolution, admit_trajectory)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "initial":
+        return import_module("wellposed.flow.initial")
+    if name == "SpacetimeFNO":
+        return import_module("wellposed.flow.spacetime_fno").SpacetimeFNO
+    raise AttributeError(f"module 'wellposed.flow' has no attribute {name!r}; it has {', '.join(__all__)}")
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

@@ -1,0 +1,178 @@
+"""How far a trajectory is from the true flow: proved, for anyone's trajectory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from wellposed.flow import gronwall
+from wellposed.flow.equation import NavierStokes2D
+from wellposed.flow.error_equation import corrected
+from wellposed.flow.pace import pace_of
+from wellposed.flow.residual import MARGIN, Residual, apart, residual, speed
+from wellposed.flow.slabs import Slabs, spline
+from wellposed.flow.strain import Strain, rates
+from wellposed.flow.trajectory import Trajectory
+from wellposed.numerics.heap import keep_freed_memory
+from wellposed.numerics.vorticity import Spectrum, to_field, to_spectrum
+
+PIECES, SUBDIVISIONS = 2, 16
+BLIND, FINE, HALVINGS = 0.5, 0.01, 6
+
+
+@dataclass(frozen=True, eq=False)
+class Bound:
+    """A proved bound of the error, at the times of the frames.
+
+    Attributes:
+        times: (time,). error: (batch, time), bound of the root mean square over the box of |u - v|, u the velocity of the exact solution of
+            the system named by `against`, v the trajectory's.
+        residual: (batch,), (∫|R|² dt)^(1/2) against that system. out_of_band: (batch,), the same of what the nonlinear term and the
+            forcing have in modes that the grid does not keep; computed on access.
+        speed: (batch, time), the root mean square of the trajectory's velocity.
+    """
+
+    times: Float[Tensor, " time"]
+    error: Float[Tensor, "batch time"]
+    residual: Float[Tensor, " batch"]
+    speed: Float[Tensor, "batch time"]
+    against: str
+    equation: NavierStokes2D = field(repr=False)
+    slabs: Slabs = field(repr=False)
+    initial: Spectrum = field(repr=False)
+    trajectory: Trajectory = field(repr=False)
+    strain: Strain = field(repr=False)
+
+    @property
+    def relative(self) -> Float[Tensor, "batch time"]:
+        """Bound of |u - v| / |u|: E / (|v| - E), infinite where E is not below |v|."""
+        room = self.speed - self.error
+        return torch.where(room > 0, self.error / room.clamp(min=1e-300), torch.inf)
+
+    @cached_property
+    def out_of_band(self) -> Float[Tensor, " batch"]:
+        whole, kept = (residual(self.equation, self.slabs, system) for system in ("pde", "galerkin"))
+        square = ((whole.norm**2 - kept.norm**2) * self.slabs.widths).sum(-1)
+        return square.clamp(min=0.0).sqrt()
+
+    @cached_property
+    def companion(self) -> Slabs | None:
+        """A better trajectory, by one pass of the error equation; None where that diverges."""
+        pace = pace_of(self.equation, to_field(self.initial, self.equation.resolution), self.slabs)
+        try:
+            return corrected(self.equation, self.slabs, self.initial, pace.step, pace.edges)[0]
+        except ArithmeticError:
+            return None
+
+    @cached_property
+    def estimate(self) -> Float[Tensor, "batch time"]:
+        """The error of the frames as the error equation has it: measured, good to a percent or so, never a bound; NaN where it diverges."""
+        if self.companion is None:
+            return torch.full_like(self.error, torch.nan)
+        return speed(to_spectrum(self.trajectory.vorticity) - self.companion.at(self.times), self.equation.modes)
+
+    @cached_property
+    def floor(self) -> Float[Tensor, "batch time"]:
+        """The bound that the exact flow itself would get in this form: what rounding, and the spline between plain frames, cost."""
+        if self.companion is None:
+            return torch.full_like(self.error, torch.nan)
+        exact, _ = corrected(self.equation, self.companion, self.initial, float(self.companion.widths.min()) / 8)
+        plain = self.trajectory.coefficients is None
+        seen = Trajectory.of(exact, self.times)
+        return of_frames(self.equation, Trajectory(self.times, seen.vorticity) if plain else seen, self.against).error
+
+
+def frames_of(equation: NavierStokes2D, trajectory: Trajectory) -> tuple[Spectrum, Spectrum]:
+    """Spectra of the frames: the modes kept, and all."""
+    whole = to_spectrum(equation.fields(trajectory.vorticity, "trajectory", 4))
+    return whole * equation.modes.kept, whole
+
+
+def polynomials(equation: NavierStokes2D, trajectory: Trajectory, kept: Spectrum) -> Slabs:
+    """The trajectory between its frames, in the modes kept: its own polynomials, or a spline."""
+    own = trajectory.coefficients
+    if own is None:
+        return spline(trajectory.times, kept)
+    if own.values.shape[-2] != equation.resolution or len(own.values) != len(trajectory):
+        raise ValueError(f"trajectory: received coefficients of the shape {tuple(own.values.shape)}, expected those of "
+                         f"{len(trajectory)} samples on the {equation.resolution} x {equation.resolution} grid of the equation")
+    return Slabs(own.edges, own.values * equation.modes.kept)
+
+
+def bound(equation: NavierStokes2D, trajectory: Trajectory, against: str = "galerkin", start: Tensor | None = None) -> Bound:
+    """A proved bound of the velocity error of `trajectory`, from its own residual.
+
+    Args:
+        against: "galerkin", the system of the modes |k_i| < n/3, or "pde", the equation itself.
+        start: the initial vorticity (batch, n, n) of the exact solution; the trajectory's own first field if not given.
+
+    Raises:
+        ValueError: frames or coefficients that do not fit the equation, or are not finite; an unknown `against`; frames so far apart in
+            time that not even the exact flow, seen at these times, could be told from none.
+
+    Source: (★) and C3 of docs/theorems/flow.md; Gronwall's inequality with Cauchy and Schwarz on sub-intervals.
+    """
+    found = of_frames(equation, trajectory, against, start)
+    if trajectory.coefficients is None and bool((found.relative > BLIND).any()):
+        demand_fine_frames(found)
+    return found
+
+
+def of_frames(equation: NavierStokes2D, trajectory: Trajectory, against: str, start: Tensor | None = None) -> Bound:
+    """`bound`, however coarse the frames are."""
+    keep_freed_memory()
+    modes = equation.modes
+    kept, whole = frames_of(equation, trajectory)
+    slabs = polynomials(equation, trajectory, kept)
+    found = residual(equation, slabs, against)
+    first = whole[:, 0] if start is None else to_spectrum(equation.fields(start, "start", 3))
+    origin = first * modes.kept if against == "galerkin" else first
+    strain = rates(equation, slabs, PIECES)
+    start_off = torch.add(*apart(origin, slabs.values[:, 0, 0], modes))
+    error = over_time(equation, slabs, found, strain, start_off, trajectory.times)
+    error = error + torch.add(*apart(whole, slabs.at(trajectory.times), modes))
+    return Bound(trajectory.times, error, (found.norm.square() * slabs.widths).sum(-1).sqrt(), speed(whole, modes), against,
+                 equation, slabs, first, trajectory, strain)
+
+
+def demand_fine_frames(found: Bound) -> None:
+    """Whether the exact flow at these times could be certified.
+
+    Raises:
+        ValueError: it could not, with the spacing that would do.
+    """
+    times, better = found.trajectory.times, found.companion
+    if better is None or not bool((found.floor > BLIND * found.speed).any()):
+        return
+    finer = times
+    for _ in range(HALVINGS):
+        finer = torch.cat([finer, (finer[1:] + finer[:-1]) / 2]).sort().values
+        again = of_frames(found.equation, Trajectory(finer, to_field(better.at(finer), found.equation.resolution)), found.against)
+        if bool((again.error <= FINE * again.speed).all()):
+            break
+    raise ValueError(f"trajectory: received frames {float(times.diff().max()):.3g} apart, from which not even the exact flow could be "
+                     f"certified to {BLIND:.0%}; expected at most {float(finer.diff().max()):.3g} for {FINE:.0%}: keep more frames, give polynomials "
+                     "in time (Trajectory.coefficients), or call refine, which makes its own")
+
+
+def over_time(equation: NavierStokes2D, slabs: Slabs, found: Residual, strain: Strain, start: Tensor, times: Tensor) -> Tensor:
+    """The bound of |u - v| at `times`, (batch, time), v the polynomials."""
+    steps = gronwall.Steps.of(slabs.edges.numpy(), times.numpy(), PIECES, SUBDIVISIONS)
+    widths = slabs.widths.numpy()
+    damping = equation.viscosity * equation.lowest**2 + equation.drag
+    mean, most = gronwall.growth(strain.begin.numpy(), strain.end.numpy(), strain.bend.numpy(), steps, damping)
+    length = (steps.right - steps.left) * widths[steps.slab]
+    rounding = MARGIN * found.rounding.numpy()[:, steps.slab]
+    lost = gronwall.LOST * equation.resolution**2
+    square = (np.sqrt(gronwall.squares(found.gram.numpy(), steps, widths, lost)) + rounding * np.sqrt(length)) ** 2
+    jump = np.zeros_like(square)
+    joints = np.flatnonzero(np.diff(steps.slab)) + 1
+    jump[:, joints] = speed(slabs.values[:, 1:, 0] - slabs.values[:, :-1, -1], equation.modes).numpy()
+    after = gronwall.recursion(start.numpy(), mean, most, square, length, jump)
+    places = np.searchsorted(steps.edges, times.numpy() - 1e-9 * widths.min())
+    return torch.from_numpy(after[:, places])

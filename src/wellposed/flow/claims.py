@@ -1,0 +1,135 @@
+"""Evidence in, certificate out: what is claimed about a trajectory."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from wellposed.certificate import Certificate, issue, provenance
+from wellposed.flow.bound import Bound, bound
+from wellposed.flow.error_equation import corrected
+from wellposed.flow.evidence import answer_arrays, hermitian, parameters, problem_arrays, proof_arrays
+from wellposed.flow.pace import pace_of
+from wellposed.flow.problem import Evolution
+from wellposed.flow.residual import SYSTEMS, apart, speed
+from wellposed.flow.trajectory import Trajectory
+from wellposed.numerics.vorticity import to_spectrum
+
+SLACK, NOTHING = 1e-6, 1e300
+SHARP, PASSES = 0.01, 4
+
+
+@dataclass(frozen=True, eq=False)
+class Enclosure:
+    """The error of a trajectory from both sides, at the times of its frames.
+
+    Attributes:
+        lower, upper: (batch, time), of the root mean square of |u - v|.
+        companion: a better trajectory, whose own `bound` and distance from the frames give both.
+    """
+
+    lower: Tensor
+    upper: Tensor
+    own: Bound
+    companion: Bound | None
+
+    @staticmethod
+    def above(own: Bound) -> Enclosure:
+        """A bound from one side."""
+        return Enclosure(torch.zeros_like(own.error), own.error, own, None)
+
+    @property
+    def relative(self) -> tuple[Tensor, Tensor]:
+        """Both ends of |u - v| / |u|; the upper is infinite where it is not below one."""
+        size = self.own.speed
+        most = torch.where(self.upper < size, self.upper / (size - self.upper).clamp(min=1e-300), torch.inf)
+        return self.lower / (size + self.upper), most
+
+
+@torch.no_grad()
+def enclose(problem: Evolution, trajectory: Trajectory, against: str = "galerkin", own: Bound | None = None) -> Enclosure:
+    """Passes of the error equation make a companion v₂ with a bound b; then |v₂ - v| - b <= |u - v| <= |v₂ - v| + b.
+
+    Raises:
+        ValueError: as `bound`.
+    """
+    own = own or bound(problem.equation, trajectory, against, problem.vorticity)
+    equation = problem.equation
+    start, frames = to_spectrum(problem.vorticity), to_spectrum(trajectory.vorticity)
+    slabs, best = own.slabs, None
+    pace = pace_of(equation, problem.vorticity, slabs)
+    for _ in range(PASSES):
+        try:
+            slabs, _ = corrected(equation, slabs, start, pace.step, pace.edges)
+        except ArithmeticError:
+            break
+        slabs = hermitian(problem, slabs)
+        found = bound(equation, Trajectory.of(slabs, trajectory.times), against, problem.vorticity)
+        better = best is None or bool((found.error[:, -1] < 0.5 * best.error[:, -1]).any())
+        if best is None or bool((found.error[:, -1] <= best.error[:, -1]).all()):
+            best = found
+        distance = speed(frames - slabs.at(trajectory.times), equation.modes)
+        if not better or bool((found.error.amax(1) <= SHARP * distance.amax(1)).all()):
+            break
+    if best is None:
+        return Enclosure.above(own)
+    distance, rounding = apart(frames, best.slabs.at(trajectory.times), equation.modes)
+    near = best.error + rounding
+    return Enclosure((distance - near).clamp(min=0.0), torch.minimum(own.error, distance + near), own, best)
+
+
+@torch.no_grad()
+def certify_flow(problem: Evolution, trajectory: Trajectory, tol: float | None = None, *, against: str = "galerkin", two_sided: bool = True,
+                 weights: bytes | str | None = None, seed: int | None = None) -> Certificate:
+    """How far is this trajectory from the true flow?
+
+    Args:
+        trajectory: anyone's; one without coefficients is splined between its frames.
+        tol: what is required of the largest relative velocity error, |u - v| / |u|, over samples and the frames' times.
+        against: "galerkin", the system of the modes |k_i| < n/3, or "pde", the equation itself: two claims that are never mixed.
+        two_sided: spend a few passes of the error equation on a companion, which encloses the error from both sides.
+        weights: of the model that answered, or their SHA-256; seed: with which it was trained.
+
+    Raises:
+        ValueError: as `bound`; options out of range.
+    """
+    if against not in SYSTEMS or (tol is not None and not 0 < tol < float("inf")):
+        raise ValueError(f"certify: received against={against!r}, tol={tol}; expected against of {', '.join(SYSTEMS)}, and a positive tol "
+                         "or None to require nothing")
+    checked(problem, trajectory)
+    own = bound(problem.equation, trajectory, against, problem.vorticity)
+    both = enclose(problem, trajectory, against, own) if two_sided else Enclosure.above(own)
+    return certificate_of(problem, both, tol, weights, seed)
+
+
+def certificate_of(problem: Evolution, both: Enclosure, tol: float | None = None, weights: bytes | str | None = None,
+                   seed: int | None = None) -> Certificate:
+    """The certificate of what has been proved."""
+    own, against = both.own, both.own.against
+    lower, upper = (float(x.max()) for x in both.relative)
+    bracket = np.array([lower * (1 - SLACK), min(upper * (1 + SLACK), NOTHING)])
+    arrays = problem_arrays(problem) | answer_arrays(own.trajectory) | proof_arrays(problem, own) | {"bracket": bracket}
+    if both.companion is not None:
+        arrays |= proof_arrays(problem, both.companion, "companion_")
+    source = provenance(problem.vorticity.device.type, torch.get_num_threads(),
+                        hashlib.sha256(weights).hexdigest() if isinstance(weights, bytes) else weights, seed)
+    return issue("flow.Evolution", parameters(problem), arrays, {f"flow.{against}_error/1": tol}, "margin", source, both)
+
+
+def checked(problem: Evolution, trajectory: Trajectory) -> None:
+    """Whether the trajectory can be an answer to the problem.
+
+    Raises:
+        ValueError: another number of samples or another grid; a first time that is not the problem's.
+    """
+    expected = (len(problem), problem.equation.resolution)
+    if (len(trajectory), trajectory.vorticity.shape[-1]) != expected:
+        raise ValueError(f"trajectory: received {len(trajectory)} samples on {trajectory.vorticity.shape[-1]} nodes per axis, expected "
+                         f"{expected[0]} on {expected[1]}, as in the problem")
+    t = problem.times
+    if t is not None and abs(float(t[0] - trajectory.times[0])) > 1e-12 * float(t[-1] - t[0]):
+        raise ValueError(f"trajectory: received a first time of {trajectory.times[0]:g}, expected the problem's {problem.times[0]:g}")

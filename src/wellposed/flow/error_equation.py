@@ -1,0 +1,103 @@
+"""What is wrong with a trajectory, integrated in time: e = u - v solves an equation of its own.
+
+    ∂e/∂t = νΔe - αe + N(v + e) + f + νΔv - αv - ∂v/∂t,    N(w) = -P(u·∇)w
+
+The error of integration is relative to |e|, so that each pass that adds e to v gains as many digits as the steps are worth.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from wellposed.flow.equation import NavierStokes2D
+from wellposed.flow.galerkin import Galerkin
+from wellposed.flow.slabs import Slabs, apply
+from wellposed.numerics import chebyshev
+from wellposed.numerics.vorticity import Exponential, Spectrum
+
+
+def corrected(equation: NavierStokes2D, slabs: Slabs, initial: Spectrum, step: float, edges: Tensor | None = None, degree: int = 8,
+              limit: float = 1e3) -> tuple[Slabs, Slabs]:
+    """One pass: new polynomials through v + e at the nodes of slabs between `edges`, and those through e.
+
+    Args:
+        slabs: v. initial: the spectrum from which u starts, (batch, n, n/2 + 1); modes not kept are dropped.
+        step: the largest step, of ETDRK4. edges: of the new slabs, by default those of v.
+        limit: e may be so many times as large as v.
+
+    Raises:
+        ArithmeticError: e has grown beyond all sense: the steps are too long.
+    """
+    edges = slabs.edges if edges is None else edges
+    run = _Pass(equation, slabs, len(initial))
+    e = run.system.pack(initial) - run.system.pack(slabs.values[:, 0, 0])
+    largest = limit * (float(slabs.values.abs().max()) + float(e.abs().max()))
+    better, errors = [], []
+    for a, b in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
+        v, e_nodes = run.slab(e, a, b, degree, step)
+        e = e_nodes[:, -1]
+        if not float(e.abs().max()) <= largest:
+            raise ArithmeticError(f"the error equation has diverged between {a:g} and {b:g} with steps of {step:.3g}; take shorter steps")
+        better.append(run.system.unpack(v + e_nodes))
+        errors.append(run.system.unpack(e_nodes))
+    return Slabs(edges, torch.stack(better, 1)), Slabs(edges, torch.stack(errors, 1))
+
+
+class _Pass:
+    """The error equation of one trajectory, in the box of the modes kept."""
+
+    def __init__(self, equation: NavierStokes2D, slabs: Slabs, batch: int) -> None:
+        self.equation, self.system, self.slabs = equation, Galerkin(equation, batch), slabs
+        self.v = self.system.pack(slabs.values)
+
+    def slab(self, e: Tensor, a: float, b: float, degree: int, step: float) -> tuple[Tensor, Tensor]:
+        """v and e at the Chebyshev-Lobatto nodes between a and b, where e is given at a."""
+        nodes, places = chebyshev.lobatto(degree), [0.0]
+        counts = [max(1, int(np.ceil(gap * (b - a) / step * (1 - 1e-9)))) for gap in np.diff(nodes)]
+        for start, gap, count in zip(nodes[:-1], np.diff(nodes), counts, strict=True):
+            places += [start + gap * k / (2 * count) for k in range(1, 2 * count + 1)]
+        v, g = self.given(a + np.array(places) * (b - a))
+        out, at, i = [e], [0], 0
+        for gap, count in zip(np.diff(nodes), counts, strict=True):
+            c = _multipliers(self.equation, float(f"{gap * (b - a) / count:.12g}"))
+            for _ in range(count):
+                e = self.advance(e, c, v[:, i : i + 3].unbind(1), g[:, i : i + 3].unbind(1))
+                i += 2
+            out.append(e)
+            at.append(i)
+        return v[:, at], torch.stack(out, 1)
+
+    def given(self, times: np.ndarray) -> tuple[Tensor, Tensor]:
+        """v, and νΔv - αv - ∂v/∂t, at times within one slab of v, or several."""
+        edges, degree = self.slabs.edges.numpy(), self.slabs.degree
+        which = np.clip(np.searchsorted(edges, times[:-1] + 1e-12 * np.diff(times), side="right") - 1, 0, len(edges) - 2)
+        which = np.append(which, which[-1])
+        v, slope = [], []
+        for s in np.unique(which):
+            width = edges[s + 1] - edges[s]
+            place, own = np.clip((times[which == s] - edges[s]) / width, 0.0, 1.0), self.v[:, s]
+            v.append(apply(chebyshev.values(degree, place), own))
+            slope.append(apply(chebyshev.derivatives(degree, place) / width, own - own[:, :1]))
+        w = torch.cat(v, 1)
+        return w, self.system.linear * w - torch.cat(slope, 1)
+
+    def advance(self, e: Tensor, c: Exponential, v: tuple[Tensor, ...], g: tuple[Tensor, ...]) -> Tensor:
+        """One step of ETDRK4."""
+        def slope(e: Tensor, k: int) -> Tensor:
+            return self.system.explicit(e + v[k], torch.empty_like(e)) + g[k]
+
+        at_start = slope(e, 0)
+        a = c.half * e + c.stage * at_start
+        at_a = slope(a, 1)
+        at_b = slope(c.half * e + c.stage * at_a, 1)
+        at_end = slope(c.half * a + c.stage * (2 * at_b - at_start), 2)
+        return c.whole * e + c.first * at_start + 2 * c.middle * (at_a + at_b) + c.last * at_end
+
+
+@lru_cache(64)
+def _multipliers(equation: NavierStokes2D, step: float) -> Exponential:
+    return Exponential.of(Galerkin(equation).linear, step)

@@ -1,0 +1,220 @@
+"""How a trajectory gets better: passes of the error equation, until its bound meets a tolerance or nothing more is to be had."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from wellposed.certificate import Certificate
+from wellposed.flow.bound import Bound, of_frames
+from wellposed.flow.claims import Enclosure, certificate_of, checked
+from wellposed.flow.error_equation import corrected
+from wellposed.flow.evidence import hermitian
+from wellposed.flow.pace import Pace, pace_of
+from wellposed.flow.problem import Evolution
+from wellposed.flow.residual import SYSTEMS, speed
+from wellposed.flow.slabs import Slabs
+from wellposed.flow.trajectory import Trajectory
+from wellposed.numerics.vorticity import Modes, resample, to_spectrum
+
+DIGITS = 1e-5  # what a pass leaves of an error, by experience
+MOST, DEGREE, HALVINGS = 8, 8, 3
+
+
+class Pass(NamedTuple):
+    """What is known after a pass: the largest relative bound of any sample, and the largest correction relative to the velocity."""
+
+    bound: float | None
+    correction: float
+
+
+@dataclass(frozen=True)
+class Refinement:
+    """A refined trajectory, what is proved about it, and why the refinement ended.
+
+    Attributes:
+        answer: the trajectory, with polynomials in time.
+        bound: what is proved about it.
+        status: "reached"; "floor" (more passes change nothing), "passes" (it still improves).
+        reached: (samples,) which meet the tolerance at all times. cycles: (samples,) passes taken.
+        value: (samples,) the proved relative velocity error at the worst time, infinite where nothing is.
+        history: what was known after each pass.
+    """
+
+    answer: Trajectory = field(repr=False)
+    bound: Bound = field(repr=False)
+    problem: Evolution = field(repr=False)
+    status: str
+    reached: Tensor
+    cycles: Tensor
+    value: Tensor
+    tol: float | None
+    against: str
+    history: list[Pass] = field(repr=False)
+
+    @cached_property
+    def certificate(self) -> Certificate:
+        """The certificate of the refined trajectory."""
+        return certificate_of(self.problem, Enclosure.above(self.bound), self.tol)
+
+    @property
+    def again(self) -> Trajectory:
+        """As a further `refine` takes it."""
+        return self.answer
+
+    def sample(self, k: int) -> Refinement:
+        """The same for one sample."""
+        one, b = slice(k, k + 1), self.bound
+        slabs, answer = Slabs(b.slabs.edges, b.slabs.values[one]), self.answer[one]
+        numbers = {name: getattr(b, name)[one] for name in ("error", "residual", "speed", "initial")}
+        return replace(self, answer=answer, bound=replace(b, **numbers, slabs=slabs, trajectory=answer), problem=self.problem[one],
+                       status="reached" if bool(self.reached[k]) else self.status, reached=self.reached[one], cycles=self.cycles[one],
+                       value=self.value[one])
+
+    @cached_property
+    def horizon(self) -> float:
+        """Until when the tolerance is met by all samples."""
+        good = (self.bound.relative <= (self.tol or math.inf)).all(0)
+        first = int((~good).float().argmax()) if not bool(good.all()) else len(good)
+        return float(self.bound.times[max(first - 1, 0)])
+
+    @cached_property
+    def needed(self) -> int | None:
+        """Nodes per axis that should reach `tol`, from how the residual outside of the modes kept falls from half the grid to this one;
+        None where the grid is not what is missing."""
+        if self.against == "galerkin" or self.tol is None or bool(self.reached.all()):
+            return None
+        beyond = float((self.bound.out_of_band / self.bound.residual).max())
+        n, tol = self.problem.equation.resolution, self.tol
+        coarse = _beyond_half(self.bound)
+        ratio = coarse / max(float(self.bound.out_of_band.max()), 1e-300)
+        if beyond < 0.5 or ratio <= 1.5 or n < 16:
+            return None
+        short = min(float(self.value.max()), 1e6) / tol
+        return n * 2 ** max(1, math.ceil(math.log(short) / math.log(ratio) - 1e-9))
+
+    @cached_property
+    def message(self) -> str:
+        """What happened and what to do next."""
+        worst, passes = float(self.value.max()), int(self.cycles.max())
+        end, first = float(self.bound.times[-1]), float(self.bound.times[0])
+        system = "the Galerkin system" if self.against == "galerkin" else "the equation"
+        proved = (f"relative velocity error at most {worst:.3g} against {system} proved until t = {end:g} after {passes} passes"
+                  if worst < math.inf else f"nothing proved until t = {end:g} after {passes} passes: the bound exceeds the velocity")
+        if self.tol is None or self.status == "reached":
+            return proved
+        asked = f"{proved}; tol = {self.tol:g} was asked"
+        if self.needed:
+            return f"{asked}; what this grid does not keep is too large: about {self.needed} x {self.needed} nodes should do"
+        if self.horizon > first:
+            return f"{asked}; it is met until t = {self.horizon:g}: a shorter horizon, or tol = {1.1 * worst:.2g}"
+        return f"{asked}; more passes change nothing: a finer grid, or tol = {1.1 * worst:.2g}"
+
+
+def _beyond_half(found: Bound) -> float:
+    """The residual outside of the modes kept, of the same trajectory on half the grid."""
+    n = found.equation.resolution
+    if n < 16:
+        return 0.0
+    half, v = Modes.of(n // 2, length=found.equation.length), found.slabs.values
+    cut = resample(resample(v, n, n // 2) * half.kept, n // 2, n)
+    return float(replace(found, slabs=Slabs(found.slabs.edges, cut)).out_of_band.max())
+
+
+@torch.no_grad()
+def refine_flow(problem: Evolution, trajectory: Trajectory | None = None, tol: float | None = None, *, against: str = "galerkin",
+                passes: int = MOST, mesh: str = "fixed") -> Refinement:
+    """Passes of the error equation until every sample's bound is at most `tol`.
+
+    Args:
+        trajectory: anyone's; None starts from the initial field, held for all times of the problem.
+        tol: of the relative velocity error |u - v| / |u| at the worst of the frames' times; None: as far as passes go.
+        against: "galerkin" or "pde". passes: at most so many.
+        mesh: "fixed", or "auto" to halve slabs and steps where passes end before `tol`.
+
+    Raises:
+        ValueError: as `bound`; neither a trajectory nor times; options out of range.
+    """
+    if against not in SYSTEMS or mesh not in ("fixed", "auto") or (tol is not None and not 0 < tol < math.inf) or passes < 0:
+        raise ValueError(f"refine: received against={against!r}, mesh={mesh!r}, tol={tol}, passes={passes}; expected against of "
+                         f"{', '.join(SYSTEMS)}, mesh 'fixed' or 'auto', a positive tol or None, and a number of passes")
+    start = held(problem) if trajectory is None else trajectory
+    checked(problem, start)
+    return _Descent(problem, start, tol, against).run(passes, HALVINGS if mesh == "auto" else 0)
+
+
+def held(problem: Evolution) -> Trajectory:
+    """The initial field at all times of the problem.
+
+    Raises:
+        ValueError: the problem has no times.
+    """
+    if problem.times is None:
+        raise ValueError("refine: received no trajectory, and a problem without times; give the problem times, such as "
+                         "torch.linspace(0, 1, 11)")
+    w = to_spectrum(problem.vorticity) * problem.equation.modes.kept
+    edges = problem.times[[0, -1]]
+    return Trajectory.of(Slabs(edges, w[:, None, None].expand(-1, 1, 2, -1, -1).contiguous()), problem.times)
+
+
+class _Descent:
+    """The best trajectory so far, and what is proved about it."""
+
+    def __init__(self, problem: Evolution, start: Trajectory, tol: float | None, against: str) -> None:
+        self.problem, self.tol, self.against = problem, tol, against
+        self.answer, self.history, self.taken = start, [], 0
+        self.bound = of_frames(problem.equation, start, against, problem.vorticity)
+        self.slabs, self.initial = self.bound.slabs, to_spectrum(problem.vorticity)
+        self.size = float(speed(self.initial, problem.equation.modes).max().clamp(min=1e-300))
+
+    @property
+    def value(self) -> Tensor:
+        return self.bound.relative.amax(1)
+
+    @property
+    def done(self) -> bool:
+        return self.tol is not None and bool((self.value <= self.tol).all())
+
+    def run(self, passes: int, halvings: int) -> Refinement:
+        pace = pace_of(self.problem.equation, self.problem.vorticity, self.slabs, self.tol)
+        halved, improving = 0, True
+        while not self.done and self.taken < passes:
+            improving = self.advance(pace)
+            if not improving and halved == halvings:
+                break
+            if not improving:
+                pace, halved = pace.finer(), halved + 1
+        status = "reached" if self.done or (self.tol is None and not improving) else "passes" if improving else "floor"
+        cycles = torch.full((len(self.problem),), self.taken)
+        reached = self.value <= self.tol if self.tol is not None else torch.isfinite(self.value)
+        return Refinement(self.answer, self.bound, self.problem, status, reached, cycles, self.value, self.tol, self.against, self.history)
+
+    def advance(self, pace: Pace) -> bool:
+        """A pass, or two where one will clearly not do; whether what is proved has become much better."""
+        self.taken += 1
+        try:
+            self.slabs, error = corrected(self.problem.equation, self.slabs, self.initial, pace.step, pace.edges)
+        except ArithmeticError:
+            self.slabs = self.bound.slabs
+            self.history.append(Pass(None, math.inf))
+            return False
+        correction = float(speed(error.values, self.problem.equation.modes).max()) / self.size
+        if self.tol is not None and DIGITS * correction > self.tol and len(self.history) < MOST:
+            self.history.append(Pass(None, correction))
+            return True
+        self.slabs = hermitian(self.problem, self.slabs)
+        answer = Trajectory.of(self.slabs, self.answer.times)
+        found = of_frames(self.problem.equation, answer, self.against, self.problem.vorticity)
+        self.history.append(Pass(float(found.relative.max()), correction))
+        better = bool((found.error[:, -1] < 0.5 * self.bound.error[:, -1]).any())
+        if bool((found.error[:, -1] <= self.bound.error[:, -1]).all()):
+            self.answer, self.bound = answer, found
+        return better
+
+
+__all__ = ["Pass", "Refinement", "held", "refine_flow"]

@@ -1,0 +1,1 @@
+"""Claims about flows on a periodic square."""
