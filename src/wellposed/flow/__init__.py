@@ -8,7 +8,11 @@ from typing import TYPE_CHECKING, Any
 from wellposed import certificate
 from wellposed.flow.bound import Bound, bound
 from wellposed.flow.claims import Enclosure, certify_flow, enclose
+from wellposed.flow.duhamel import exact_error
 from wellposed.flow.equation import NavierStokes2D
+from wellposed.flow.linear import Heat2D, Oseen2D, Stokes2D
+from wellposed.flow.linear_claims import certify_linear
+from wellposed.flow.parabolic import ParabolicError, parabolic_error
 from wellposed.flow.problem import Evolution, admit_trajectory
 from wellposed.flow.refine import Refinement, refine_flow
 from wellposed.flow.slabs import Slabs
@@ -18,8 +22,8 @@ from wellposed.flow.trajectory import Trajectory
 if TYPE_CHECKING:
     from wellposed.flow.spacetime_fno import SpacetimeFNO as SpacetimeFNO
 
-__all__ = ["Bound", "Enclosure", "Evolution", "NavierStokes2D", "Refinement", "Slabs", "SpacetimeFNO", "Trajectory", "bound", "enclose",
-           "initial", "solve"]
+__all__ = ["Bound", "Enclosure", "Evolution", "Heat2D", "NavierStokes2D", "Oseen2D", "ParabolicError", "Refinement", "Slabs",
+           "SpacetimeFNO", "Stokes2D", "Trajectory", "bound", "certify_linear", "enclose", "exact_error", "initial", "parabolic_error", "solve"]
 
 certificate.certify.register(Evolution, certify_flow)
 certificate.refine.register(Evolution, refine_flow)

@@ -77,7 +77,7 @@ def abscissa(vorticity_spectrum: Complex[Tensor, "n half"] | Complex[Array, "n h
     began, v = perf_counter(), Stretching.of(np.asarray(vorticity_spectrum))
     _check(v, viscosity, drag, length, strain, against, box)
     growth = _Growth(v, viscosity * (2 * math.pi / length) ** 2, float(drag), float(strain), v.band if against == "galerkin" else None)
-    ritz = guess = largest_eigenvalue(growth.inside(growth.at_most(FIRST)))[0]
+    ritz = guess = largest_eigenvalue(growth.inside(growth.at_most(FIRST)), growth.scale)[0]
     upper, proved_in, k = growth.crude, 0, growth.least_box(guess) if box is None else growth.at_most(box)
     while k:
         found, lower = growth.prove(k, guess)
@@ -101,7 +101,12 @@ class _Growth:
     @property
     def crude(self) -> float:
         """s - ν (2π/L)² - α, rounded up."""
-        return self.strain - self.unit - self.drag + 2.0**-46 * (self.strain + self.unit + self.drag)
+        return self.strain - self.unit - self.drag + 2.0**-46 * self.scale
+
+    @property
+    def scale(self) -> float:
+        """More than -λ_ν: the longest waves decay no faster than by ν (2π/L)² + α."""
+        return self.strain + 2 * (self.unit + self.drag)
 
     def at_most(self, box: int) -> int:
         return box if self.band is None else min(box, self.band)
@@ -133,10 +138,10 @@ class _Growth:
             reach = max(0, int(np.argmax(self.stretching.sizes <= DROPPED * self.strain)) - 1)
             gram, rows = self.coupling(box, reach, least)
             h, dropped, products = a + gram, float(self.stretching.sizes[reach + 1]), 8 * (rows + 64) * q**2 / (least - edge)
-        top, x = largest_eigenvalue(h)
+        top, x = largest_eigenvalue(h, self.scale)
         d = self.unit * squares(half_plane(0, box)) + self.drag
         for step in 1e-6 * 4.0 ** np.arange(6):
-            mu = max(top, least) + float(step) * (self.strain + self.unit)
+            mu = max(top, least) + float(step) * self.scale
             margin = UNIT * (2 * (len(d) + 4) * (len(d) * abs(mu) + d.sum()) + 64 * (abs(mu) + d.max() + q) + products)
             if is_definite(h, mu - SLACK * margin):
                 return mu + dropped, float(x @ (a @ x))

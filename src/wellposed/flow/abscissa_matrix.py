@@ -15,7 +15,7 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Complex, Float, Int
 from scipy.linalg import eigh, get_lapack_funcs
-from scipy.sparse.linalg import eigsh
+from scipy.sparse.linalg import LinearOperator, eigsh
 
 Array = np.ndarray
 (POTRF,) = get_lapack_funcs(("potrf",), dtype=np.float64)
@@ -116,14 +116,16 @@ class Stretching:
         return out.reshape(2 * m, 2 * n)
 
 
-def largest_eigenvalue(h: Float[Array, "n n"]) -> tuple[float, Float[Array, " n"]]:
-    """The largest eigenvalue and its eigenvector, found and not proved."""
+def largest_eigenvalue(h: Float[Array, "n n"], scale: float) -> tuple[float, Float[Array, " n"]]:
+    """The largest eigenvalue and its eigenvector, found and not proved; `scale` is more than its negative."""
     n = len(h)
     if n <= DENSE:
         values, vectors = eigh(h, subset_by_index=(n - 1, n - 1), check_finite=False)
-    else:
-        values, vectors = eigsh(h, k=1, which="LA", v0=np.random.default_rng(0).standard_normal(n), tol=1e-3)  # type: ignore[arg-type]
-    return float(values[0]), vectors[:, 0]
+        return float(values[0]), vectors[:, 0]
+    shifted = LinearOperator(h.shape, matvec=lambda x: h @ x + scale * x, dtype=h.dtype)  # type: ignore[call-arg]
+    start = np.random.default_rng(0).standard_normal(n)
+    values, vectors = eigsh(shifted, k=1, which="LA", v0=start, tol=1e-4)  # type: ignore[arg-type]  # relative: hence not to 0
+    return float(values[0]) - scale, vectors[:, 0]
 
 
 def is_definite(h: Float[Array, "n n"], mu: float) -> bool:

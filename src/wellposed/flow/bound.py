@@ -14,9 +14,9 @@ from wellposed.flow import gronwall
 from wellposed.flow.equation import NavierStokes2D
 from wellposed.flow.error_equation import corrected
 from wellposed.flow.pace import pace_of
+from wellposed.flow.rates import Rates, rates
 from wellposed.flow.residual import MARGIN, Residual, apart, residual, speed
 from wellposed.flow.slabs import Slabs, spline
-from wellposed.flow.strain import Strain, rates
 from wellposed.flow.trajectory import Trajectory
 from wellposed.numerics.heap import keep_freed_memory
 from wellposed.numerics.vorticity import Spectrum, to_field, to_spectrum
@@ -46,7 +46,7 @@ class Bound:
     slabs: Slabs = field(repr=False)
     initial: Spectrum = field(repr=False)
     trajectory: Trajectory = field(repr=False)
-    strain: Strain = field(repr=False)
+    rates: Rates = field(repr=False)
 
     @property
     def relative(self) -> Float[Tensor, "batch time"]:
@@ -104,26 +104,29 @@ def polynomials(equation: NavierStokes2D, trajectory: Trajectory, kept: Spectrum
     return Slabs(own.edges, own.values * equation.modes.kept)
 
 
-def bound(equation: NavierStokes2D, trajectory: Trajectory, against: str = "galerkin", start: Tensor | None = None) -> Bound:
+def bound(equation: NavierStokes2D, trajectory: Trajectory, against: str = "galerkin", start: Tensor | None = None,
+          growth: str = "strain") -> Bound:
     """A proved bound of the velocity error of `trajectory`, from its own residual.
 
     Args:
         against: "galerkin", the system of the modes |k_i| < n/3, or "pde", the equation itself.
         start: the initial vorticity (batch, n, n) of the exact solution; the trajectory's own first field if not given.
+        growth: of errors, bounded by the "strain" or, closer and at the price of many eigenvalue problems, by the "abscissa".
 
     Raises:
         ValueError: frames or coefficients that do not fit the equation, or are not finite; an unknown `against`; frames so far apart in
             time that not even the exact flow, seen at these times, could be told from none.
 
-    Source: (★) and C3 of docs/theorems/flow.md; Gronwall's inequality with Cauchy and Schwarz on sub-intervals.
+    Source: (★), C3 and C4 of docs/theorems/flow.md; Gronwall's inequality with Cauchy and Schwarz on sub-intervals.
     """
-    found = of_frames(equation, trajectory, against, start)
+    found = of_frames(equation, trajectory, against, start, growth)
     if trajectory.coefficients is None and bool((found.relative > BLIND).any()):
         demand_fine_frames(found)
     return found
 
 
-def of_frames(equation: NavierStokes2D, trajectory: Trajectory, against: str, start: Tensor | None = None) -> Bound:
+def of_frames(equation: NavierStokes2D, trajectory: Trajectory, against: str, start: Tensor | None = None,
+              growth: str = "strain") -> Bound:
     """`bound`, however coarse the frames are."""
     keep_freed_memory()
     modes = equation.modes
@@ -132,12 +135,12 @@ def of_frames(equation: NavierStokes2D, trajectory: Trajectory, against: str, st
     found = residual(equation, slabs, against)
     first = whole[:, 0] if start is None else to_spectrum(equation.fields(start, "start", 3))
     origin = first * modes.kept if against == "galerkin" else first
-    strain = rates(equation, slabs, PIECES)
+    speeds = rates(equation, slabs, growth, against, PIECES)
     start_off = torch.add(*apart(origin, slabs.values[:, 0, 0], modes))
-    error = over_time(equation, slabs, found, strain, start_off, trajectory.times)
+    error = over_time(equation, slabs, found, speeds, start_off, trajectory.times)
     error = error + torch.add(*apart(whole, slabs.at(trajectory.times), modes))
     return Bound(trajectory.times, error, (found.norm.square() * slabs.widths).sum(-1).sqrt(), speed(whole, modes), against,
-                 equation, slabs, first, trajectory, strain)
+                 equation, slabs, first, trajectory, speeds)
 
 
 def demand_fine_frames(found: Bound) -> None:
@@ -156,16 +159,15 @@ def demand_fine_frames(found: Bound) -> None:
         if bool((again.error <= FINE * again.speed).all()):
             break
     raise ValueError(f"trajectory: received frames {float(times.diff().max()):.3g} apart, from which not even the exact flow could be "
-                     f"certified to {BLIND:.0%}; expected at most {float(finer.diff().max()):.3g} for {FINE:.0%}: keep more frames, give polynomials "
-                     "in time (Trajectory.coefficients), or call refine, which makes its own")
+                     f"certified to {BLIND:.0%}; expected at most {float(finer.diff().max()):.3g} for {FINE:.0%}: keep more frames, give "
+                     "polynomials in time (Trajectory.coefficients), or call refine, which makes its own")
 
 
-def over_time(equation: NavierStokes2D, slabs: Slabs, found: Residual, strain: Strain, start: Tensor, times: Tensor) -> Tensor:
+def over_time(equation: NavierStokes2D, slabs: Slabs, found: Residual, speeds: Rates, start: Tensor, times: Tensor) -> Tensor:
     """The bound of |u - v| at `times`, (batch, time), v the polynomials."""
     steps = gronwall.Steps.of(slabs.edges.numpy(), times.numpy(), PIECES, SUBDIVISIONS)
     widths = slabs.widths.numpy()
-    damping = equation.viscosity * equation.lowest**2 + equation.drag
-    mean, most = gronwall.growth(strain.begin.numpy(), strain.end.numpy(), strain.bend.numpy(), steps, damping)
+    mean, most = gronwall.growth(speeds.begin.numpy(), speeds.end.numpy(), speeds.bend.numpy(), steps)
     length = (steps.right - steps.left) * widths[steps.slab]
     rounding = MARGIN * found.rounding.numpy()[:, steps.slab]
     lost = gronwall.LOST * equation.resolution**2
@@ -174,5 +176,5 @@ def over_time(equation: NavierStokes2D, slabs: Slabs, found: Residual, strain: S
     joints = np.flatnonzero(np.diff(steps.slab)) + 1
     jump[:, joints] = speed(slabs.values[:, 1:, 0] - slabs.values[:, :-1, -1], equation.modes).numpy()
     after = gronwall.recursion(start.numpy(), mean, most, square, length, jump)
-    places = np.searchsorted(steps.edges, times.numpy() - 1e-9 * widths.min())
+    places = np.searchsorted(steps.edges, times.numpy() + 1e-9 * widths.min(), side="right") - 1  # beyond a joint that is nearer than that
     return torch.from_numpy(after[:, places])

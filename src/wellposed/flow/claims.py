@@ -13,8 +13,10 @@ from wellposed.certificate import Certificate, issue, provenance
 from wellposed.flow.bound import Bound, bound
 from wellposed.flow.error_equation import corrected
 from wellposed.flow.evidence import answer_arrays, hermitian, parameters, problem_arrays, proof_arrays
+from wellposed.flow.linear import Parabolic
+from wellposed.flow.linear_claims import certify_linear
 from wellposed.flow.pace import pace_of
-from wellposed.flow.problem import Evolution
+from wellposed.flow.problem import Evolution, navier_stokes
 from wellposed.flow.residual import SYSTEMS, apart, speed
 from wellposed.flow.trajectory import Trajectory
 from wellposed.numerics.vorticity import to_spectrum
@@ -57,8 +59,8 @@ def enclose(problem: Evolution, trajectory: Trajectory, against: str = "galerkin
     Raises:
         ValueError: as `bound`.
     """
-    own = own or bound(problem.equation, trajectory, against, problem.vorticity)
-    equation = problem.equation
+    equation = navier_stokes(problem)
+    own = own or bound(equation, trajectory, against, problem.vorticity)
     start, frames = to_spectrum(problem.vorticity), to_spectrum(trajectory.vorticity)
     slabs, best = own.slabs, None
     pace = pace_of(equation, problem.vorticity, slabs)
@@ -84,14 +86,15 @@ def enclose(problem: Evolution, trajectory: Trajectory, against: str = "galerkin
 
 @torch.no_grad()
 def certify_flow(problem: Evolution, trajectory: Trajectory, tol: float | None = None, *, against: str = "galerkin", two_sided: bool = True,
-                 weights: bytes | str | None = None, seed: int | None = None) -> Certificate:
-    """How far is this trajectory from the true flow?
+                 growth: str = "strain", weights: bytes | str | None = None, seed: int | None = None) -> Certificate:
+    """How far is this trajectory from the true flow? Of heat, Stokes and Oseen flow `certify_linear` answers, exactly.
 
     Args:
         trajectory: anyone's; one without coefficients is splined between its frames.
         tol: what is required of the largest relative velocity error, |u - v| / |u|, over samples and the frames' times.
         against: "galerkin", the system of the modes |k_i| < n/3, or "pde", the equation itself: two claims that are never mixed.
         two_sided: spend a few passes of the error equation on a companion, which encloses the error from both sides.
+        growth: "strain" or "abscissa", see `bound`.
         weights: of the model that answered, or their SHA-256; seed: with which it was trained.
 
     Raises:
@@ -101,7 +104,9 @@ def certify_flow(problem: Evolution, trajectory: Trajectory, tol: float | None =
         raise ValueError(f"certify: received against={against!r}, tol={tol}; expected against of {', '.join(SYSTEMS)}, and a positive tol "
                          "or None to require nothing")
     checked(problem, trajectory)
-    own = bound(problem.equation, trajectory, against, problem.vorticity)
+    if isinstance(problem.equation, Parabolic):
+        return certify_linear(problem.equation, problem.vorticity, trajectory, tol, against=against)
+    own = bound(navier_stokes(problem), trajectory, against, problem.vorticity, growth)
     both = enclose(problem, trajectory, against, own) if two_sided else Enclosure.above(own)
     return certificate_of(problem, both, tol, weights, seed)
 
@@ -132,4 +137,4 @@ def checked(problem: Evolution, trajectory: Trajectory) -> None:
                          f"{expected[0]} on {expected[1]}, as in the problem")
     t = problem.times
     if t is not None and abs(float(t[0] - trajectory.times[0])) > 1e-12 * float(t[-1] - t[0]):
-        raise ValueError(f"trajectory: received a first time of {trajectory.times[0]:g}, expected the problem's {problem.times[0]:g}")
+        raise ValueError(f"trajectory: received a first time of {trajectory.times[0]:g}, expected the problem's {t[0]:g}")

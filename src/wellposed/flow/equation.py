@@ -53,7 +53,7 @@ class NavierStokes2D:
                 raise ValueError(f"{name}: received {value}, expected {wanted}, from 1e-30 to 1e30 unless it is zero; check its sign "
                                  "and its unit")
         fields = {"viscosity": float(viscosity), "resolution": int(n), "drag": float(drag), "length": float(length)}
-        for name, value in (fields | {"forcing": _forcing(forcing, int(n), float(length))}).items():
+        for name, value in (fields | {"forcing": balanced(forcing, "forcing", int(n), float(length))}).items():
             object.__setattr__(self, name, value)
 
     @property
@@ -86,7 +86,8 @@ class NavierStokes2D:
         if w.is_complex() or w.ndim not in (axes - 1, axes) or w.shape[-2:] != (n, n) or not w.numel():
             shape = ("batch", "time", n, n)[4 - axes:] if axes == 4 else ("batch", n, n)
             raise ValueError(f"{what}: received {w.dtype} of the shape {tuple(w.shape)}, expected real numbers "
-                             f"({', '.join(map(str, shape))}), nodal values on the {n} x {n} grid of the equation; resample the field or give another resolution")
+                             f"({', '.join(map(str, shape))}), nodal values on the {n} x {n} grid of the equation; resample the field or "
+                             "give another resolution")
         w = w.to(torch.float64)
         if not torch.isfinite(w).all():
             where = tuple(int(i) for i in (~torch.isfinite(w)).nonzero()[0])
@@ -117,14 +118,19 @@ def _nodes(n: int, length: float) -> tuple[Tensor, Tensor]:
     return x, y
 
 
-def _forcing(forcing: Forcing | None, n: int, length: float) -> Tensor | None:
+def balanced(forcing: Forcing | None, what: str, n: int, length: float, why: str = "the curl of a field on a box") -> Tensor | None:
+    """Nodal values (n, n) with mean zero, from an array or from a function of x and y.
+
+    Raises:
+        ValueError: another shape, numbers that are not finite, a mean that is not zero; `what` and `why` are said.
+    """
     if forcing is None:
         return None
     f = torch.as_tensor(forcing(*_nodes(n, length)) if callable(forcing) else forcing, dtype=torch.float64)
     if f.shape != (n, n) or not torch.isfinite(f).all():
-        raise ValueError(f"forcing: received the shape {tuple(f.shape)}, finite: {bool(torch.isfinite(f).all())}; expected ({n}, {n}) "
+        raise ValueError(f"{what}: received the shape {tuple(f.shape)}, finite: {bool(torch.isfinite(f).all())}; expected ({n}, {n}) "
                          "finite nodal values, axes (y, x), or a function of arrays x and y that returns them")
     if f.mean().abs() > UNBALANCED * f.abs().max():
-        raise ValueError(f"forcing: received a mean of {f.mean().item():.3g}, expected zero: f is the curl of a force on a periodic box; "
+        raise ValueError(f"{what}: received a mean of {f.mean().item():.3g}, expected zero: it is {why}; "
                          "subtract the mean")
     return f - f.mean()

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from wellposed.flow.band import Band
 from wellposed.flow.bound import Bound
-from wellposed.flow.problem import Evolution
+from wellposed.flow.problem import Evolution, navier_stokes
 from wellposed.flow.slabs import Slabs
 from wellposed.flow.trajectory import Trajectory
 from wellposed_check.canonical import encode
@@ -18,13 +18,13 @@ from wellposed_check.canonical import encode
 
 def parameters(problem: Evolution) -> dict[str, Any]:
     """What of the problem is not an array."""
-    e = problem.equation
+    e = navier_stokes(problem)
     return {"viscosity": encode(e.viscosity), "drag": encode(e.drag), "length": encode(e.length)}
 
 
 def problem_arrays(problem: Evolution) -> dict[str, np.ndarray]:
     """The initial vorticity, and the forcing if there is one."""
-    f = problem.equation.forcing
+    f = navier_stokes(problem).forcing
     return {"initial": array(problem.vorticity)} | ({} if f is None else {"forcing": array(f)})
 
 
@@ -41,8 +41,9 @@ def slab_arrays(problem: Evolution, slabs: Slabs, prefix: str = "") -> dict[str,
 
 
 def proof_arrays(problem: Evolution, found: Bound, prefix: str = "") -> dict[str, np.ndarray]:
-    """The polynomials, and the grid on which their strain was looked for."""
-    return slab_arrays(problem, found.slabs, prefix) | {f"{prefix}grid": np.array([float(found.strain.grid)])}
+    """The polynomials, the grid on which their strain was looked for, and abscissas with the boxes of their proofs."""
+    own = slab_arrays(problem, found.slabs, prefix) | {f"{prefix}grid": np.array([float(found.rates.grid)])}
+    return own if found.rates.abscissas is None else own | {f"{prefix}abscissas": array(found.rates.abscissas)}
 
 
 def hermitian(problem: Evolution, slabs: Slabs) -> Slabs:

@@ -56,12 +56,12 @@ def squares(gram: np.ndarray, steps: Steps, widths: np.ndarray, lost: float) -> 
     return np.maximum(found, 0.0) + lost * np.trace(gram, axis1=2, axis2=3)[:, steps.slab] * length * widths[steps.slab]
 
 
-def growth(begin: np.ndarray, end: np.ndarray, bend: np.ndarray, steps: Steps, damping: float) -> tuple[np.ndarray, np.ndarray]:
+def growth(begin: np.ndarray, end: np.ndarray, bend: np.ndarray, steps: Steps) -> tuple[np.ndarray, np.ndarray]:
     """The mean and the largest rate on each step, (batch, steps), from values at the ends of pieces (batch, slabs, pieces)."""
     pieces, at = begin.shape[-1], (slice(None), steps.slab, steps.piece)
     first, last, extra = begin[at], end[at], bend[at]
     a, b = (first + (last - first) * np.clip(place * pieces - steps.piece, 0.0, 1.0) for place in (steps.left, steps.right))
-    return (a + b) / 2 + extra - damping, np.maximum(a, b) + extra - damping
+    return (a + b) / 2 + extra, np.maximum(a, b) + extra
 
 
 def recursion(start: np.ndarray, mean: np.ndarray, most: np.ndarray, square: np.ndarray, length: np.ndarray,

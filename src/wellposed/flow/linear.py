@@ -10,7 +10,6 @@ all three terms for advection to be skew in the velocity.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from functools import cached_property
 from typing import ClassVar
 
@@ -18,7 +17,7 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
-from wellposed.flow.equation import Array, Forcing, NavierStokes2D
+from wellposed.flow.equation import Array, Forcing, NavierStokes2D, balanced, without_nyquist
 from wellposed.numerics.vorticity import Modes, Spectrum, resample, to_field, to_spectrum, velocity
 
 
@@ -92,7 +91,7 @@ class Parabolic:
         waves = (2 * math.sqrt(2) * self.modes.inverse.sqrt() * self.background_spectrum.abs()).sum()
         return mean + float(waves + 8 / self.box.lowest * self.background.square().mean().sqrt())
 
-    def transport(self, w: Spectrum) -> Complex[Tensor, "batch 2n n+1"]:
+    def transport(self, w: Spectrum) -> Complex[Tensor, "... double half"]:
         """curl div(b ⊗ u) of a spectrum w on n x n nodes, on 2n x 2n nodes."""
         n, fine = self.resolution, self.fine
         b, d = self.wind
@@ -116,9 +115,12 @@ class Heat2D(Parabolic):
     order = 0
 
     def __init__(self, diffusivity: float, resolution: int, source: Forcing | None = None, length: float = 2 * math.pi) -> None:
-        self.box = _box(diffusivity, resolution, source, 0.0, length, {
-            "viscosity:": "diffusivity:", "forcing:": "source:",
-            "f is the curl of a force on a periodic box": "what is certified has mean zero"})
+        try:
+            self.box = NavierStokes2D(diffusivity, resolution, None, 0.0, length)
+        except ValueError as error:
+            raise ValueError(str(error).replace("viscosity:", "diffusivity:")) from None
+        f = balanced(source, "source", self.resolution, self.length, "a source of what has mean zero")
+        self.box = NavierStokes2D(diffusivity, resolution, f, 0.0, length)
 
 
 class Stokes2D(Parabolic):
@@ -157,21 +159,11 @@ class Oseen2D(Parabolic):
                  mean_velocity: tuple[float, float] = (0.0, 0.0), length: float = 2 * math.pi) -> None:
         self.box = NavierStokes2D(viscosity, resolution, forcing, 0.0, length)
         still = torch.zeros(self.resolution, self.resolution, dtype=torch.float64)
-        vorticity = _box(viscosity, resolution, still if background is None else background, 0.0, length, {
-            "forcing:": "background:", "f is the curl of a force": "it is the curl of a velocity"})
-        self.background, self.background_spectrum = vorticity.forcing, vorticity.forcing_spectrum
+        given = balanced(background, "background", self.resolution, self.length)
+        self.background = still if given is None else given
+        self.background_spectrum = without_nyquist(to_spectrum(self.background))
         if len(mean_velocity) != 2 or not all(math.isfinite(c) for c in mean_velocity):
             raise ValueError(f"mean_velocity: received {mean_velocity}, expected two finite numbers, in x and in y; leave it out for a "
                              "background whose mean is zero")
         self.mean_velocity = float(mean_velocity[0]), float(mean_velocity[1])
 
-
-def _box(viscosity: float, resolution: int, field: Forcing | None, drag: float, length: float, names: Mapping[str, str]) -> NavierStokes2D:
-    """The checks of a flow, in the words of another equation."""
-    try:
-        return NavierStokes2D(viscosity, resolution, field, drag, length)
-    except ValueError as error:
-        text = str(error)
-        for old, new in names.items():
-            text = text.replace(old, new)
-        raise ValueError(text) from None

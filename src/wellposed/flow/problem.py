@@ -12,12 +12,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from wellposed.flow.equation import Array, NavierStokes2D
+from wellposed.flow.linear import Parabolic
 from wellposed.flow.trajectory import Trajectory
 
 
 @dataclass(frozen=True, init=False, eq=False)
 class Evolution:
-    """The flow of an equation from its initial vorticity; a batch of samples.
+    """The flow of an equation, Navier-Stokes or a linear one, from its initial vorticity; a batch of samples.
 
     Args:
         equation: the equation.
@@ -29,12 +30,12 @@ class Evolution:
         ValueError: fields that do not fit the equation or are not finite; times that do not increase.
     """
 
-    equation: NavierStokes2D
+    equation: NavierStokes2D | Parabolic
     vorticity: Float[Tensor, "batch y x"]
     history: Float[Tensor, "batch steps y x"]
     times: Float[Tensor, " time"] | None
 
-    def __init__(self, equation: NavierStokes2D, vorticity: Array, times: Array | None = None) -> None:
+    def __init__(self, equation: NavierStokes2D | Parabolic, vorticity: Array, times: Array | None = None) -> None:
         w = torch.as_tensor(vorticity)
         seen = equation.fields(w, "vorticity", 4) if w.ndim == 4 else equation.fields(w, "vorticity", 3)[:, None]
         t = None if times is None else torch.as_tensor(times, dtype=torch.float64)
@@ -52,6 +53,18 @@ class Evolution:
         which = slice(which, which + 1 or None) if isinstance(which, int | np.integer) else which
         which = torch.from_numpy(which) if isinstance(which, np.ndarray) else which
         return Evolution(self.equation, self.history[which], self.times)
+
+
+def navier_stokes(problem: Evolution) -> NavierStokes2D:
+    """The problem's equation, if errors of it are bounded and refined rather than known.
+
+    Raises:
+        ValueError: a linear equation.
+    """
+    if isinstance(problem.equation, Parabolic):
+        raise ValueError(f"received {problem.equation!r}, expected NavierStokes2D: of linear equations the error is known exactly, see "
+                         "wellposed.flow.parabolic_error and exact_error, and certify")
+    return problem.equation
 
 
 def admit_trajectory(problem: Evolution, prediction: Trajectory | Array) -> tuple[Callable[[np.ndarray], Trajectory], np.ndarray]:

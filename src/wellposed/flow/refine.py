@@ -16,7 +16,7 @@ from wellposed.flow.claims import Enclosure, certificate_of, checked
 from wellposed.flow.error_equation import corrected
 from wellposed.flow.evidence import hermitian
 from wellposed.flow.pace import Pace, pace_of
-from wellposed.flow.problem import Evolution
+from wellposed.flow.problem import Evolution, navier_stokes
 from wellposed.flow.residual import SYSTEMS, speed
 from wellposed.flow.slabs import Slabs
 from wellposed.flow.trajectory import Trajectory
@@ -168,9 +168,10 @@ class _Descent:
     def __init__(self, problem: Evolution, start: Trajectory, tol: float | None, against: str) -> None:
         self.problem, self.tol, self.against = problem, tol, against
         self.answer, self.history, self.taken = start, [], 0
-        self.bound = of_frames(problem.equation, start, against, problem.vorticity)
+        self.equation = navier_stokes(problem)
+        self.bound = of_frames(self.equation, start, against, problem.vorticity)
         self.slabs, self.initial = self.bound.slabs, to_spectrum(problem.vorticity)
-        self.size = float(speed(self.initial, problem.equation.modes).max().clamp(min=1e-300))
+        self.size = float(speed(self.initial, self.equation.modes).max().clamp(min=1e-300))
 
     @property
     def value(self) -> Tensor:
@@ -181,7 +182,7 @@ class _Descent:
         return self.tol is not None and bool((self.value <= self.tol).all())
 
     def run(self, passes: int, halvings: int) -> Refinement:
-        pace = pace_of(self.problem.equation, self.problem.vorticity, self.slabs, self.tol)
+        pace = pace_of(self.equation, self.problem.vorticity, self.slabs, self.tol)
         halved, improving = 0, True
         while not self.done and self.taken < passes:
             improving = self.advance(pace)
@@ -198,18 +199,18 @@ class _Descent:
         """A pass, or two where one will clearly not do; whether what is proved has become much better."""
         self.taken += 1
         try:
-            self.slabs, error = corrected(self.problem.equation, self.slabs, self.initial, pace.step, pace.edges)
+            self.slabs, error = corrected(self.equation, self.slabs, self.initial, pace.step, pace.edges)
         except ArithmeticError:
             self.slabs = self.bound.slabs
             self.history.append(Pass(None, math.inf))
             return False
-        correction = float(speed(error.values, self.problem.equation.modes).max()) / self.size
+        correction = float(speed(error.values, self.equation.modes).max()) / self.size
         if self.tol is not None and DIGITS * correction > self.tol and len(self.history) < MOST:
             self.history.append(Pass(None, correction))
             return True
         self.slabs = hermitian(self.problem, self.slabs)
         answer = Trajectory.of(self.slabs, self.answer.times)
-        found = of_frames(self.problem.equation, answer, self.against, self.problem.vorticity)
+        found = of_frames(self.equation, answer, self.against, self.problem.vorticity)
         self.history.append(Pass(float(found.relative.max()), correction))
         better = bool((found.error[:, -1] < 0.5 * self.bound.error[:, -1]).any())
         if bool((found.error[:, -1] <= self.bound.error[:, -1]).all()):

@@ -8,16 +8,12 @@ it is convex: at most the linear interpolant of its values at both ends and Σ_k
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from wellposed.flow.band import Band, Box
-from wellposed.flow.equation import NavierStokes2D
-from wellposed.flow.slabs import Slabs, apply
+from wellposed.flow.slabs import apply
 from wellposed.numerics import chebyshev
 
 ROUNDING = 1e-9
@@ -51,23 +47,3 @@ def bend(values: Box, band: Band, pieces: int) -> Float[Tensor, "batch slabs pie
         matrix = chebyshev.to_coefficients(degree) @ chebyshev.values(degree, points)
         out.append(band.total(apply(matrix[2:], values).abs().sum(-3)))
     return torch.stack(out, -1) * (1 + ROUNDING)
-
-
-@dataclass(frozen=True, eq=False)
-class Strain:
-    """λ at both ends of each piece of each slab, and how far it may bend between: (batch, slabs, pieces). `grid`: of how many nodes."""
-
-    begin: Tensor
-    end: Tensor
-    bend: Tensor
-    grid: int
-
-
-def rates(equation: NavierStokes2D, slabs: Slabs, pieces: int = 2) -> Strain:
-    """λ of polynomials in time."""
-    band = Band.kept(equation.resolution, equation.length)
-    values = band.cut(slabs.values)
-    at_ends = apply(chebyshev.values(slabs.degree, np.arange(pieces + 1) / pieces), values)
-    grid = grid_for(at_ends, band, equation.resolution)
-    at = strain(at_ends, band, grid)
-    return Strain(at[..., :-1], at[..., 1:], bend(values, band, pieces), grid)

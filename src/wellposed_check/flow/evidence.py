@@ -13,8 +13,9 @@ from wellposed_check.flow.interpolation import along, interpolation
 from wellposed_check.statement import Evidence
 
 SUBJECTS: dict[str, tuple[set[str], tuple[str, ...]]] = {
-    "flow.Evolution": ({"viscosity", "drag", "length"}, ("initial", "forcing"))}
-DEGREES, MOST = (1, 24), 2048
+    "flow.Evolution": ({"viscosity", "drag", "length"}, ("initial", "forcing")),
+    "flow.Linear": ({"viscosity", "drag", "length", "equation", "against"}, ("initial", "forcing", "background", "mean_velocity"))}
+DEGREES, MOST, PIECES = (1, 24), 2048, 2
 
 
 @dataclass(frozen=True)
@@ -36,12 +37,13 @@ class Flow:
 class Polynomials:
     """On each slab between `edges` the polynomial through `values` (samples, slabs, degree + 1, rows, columns), spectra of a band.
 
-    `grid`: of how many nodes per axis the strain is to be looked for.
+    `grid`: of how many nodes per axis the strain is to be looked for. `abscissas` (samples, slabs * pieces + 1, 2): rates and boxes.
     """
 
     edges: np.ndarray
     values: np.ndarray
     grid: int
+    abscissas: np.ndarray | None = None
 
     @property
     def degree(self) -> int:
@@ -85,7 +87,9 @@ def read_polynomials(evidence: Evidence, flow: Flow, prefix: str = "") -> Polyno
     demand(not values[..., 0, 0].any(), f"{prefix}nodes have a mean: they are no curl")
     grid = evidence.arrays[prefix + "grid"]
     demand(grid.shape == (1,) and grid[0] % 2 == 0 and 2 * band.top < grid[0] <= 4 * MOST, f"{prefix}grid does not hold the modes")
-    return Polynomials(edges, values, int(grid[0]))
+    given = evidence.arrays.get(prefix + "abscissas")
+    demand(given is None or given.shape == (len(values), PIECES * (len(edges) - 1) + 1, 2), f"{prefix}abscissas has another shape")
+    return Polynomials(edges, values, int(grid[0]), given)
 
 
 def read_frames(evidence: Evidence, flow: Flow, whole: Polynomials) -> tuple[np.ndarray, np.ndarray]:

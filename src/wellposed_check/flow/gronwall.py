@@ -13,11 +13,13 @@ from itertools import pairwise
 import numpy as np
 from numpy.polynomial import chebyshev, legendre
 
+from wellposed_check.canonical import demand
+from wellposed_check.flow.abscissa import proved
 from wellposed_check.flow.band import UNIT, Array, Band, product_grid
-from wellposed_check.flow.evidence import Flow, Polynomials
+from wellposed_check.flow.evidence import PIECES, Flow, Polynomials
 from wellposed_check.flow.interpolation import along, interpolation, points
 
-PIECES, SUBDIVISIONS = 2, 16
+SUBDIVISIONS = 16
 LOST = 200.0  # units of rounding for each node of the grid: what inner products of at most 2 n² numbers may lose
 
 
@@ -71,7 +73,8 @@ def over_time(flow: Flow, whole: Polynomials, against: str, times: Array) -> Arr
         cuts = np.unique(np.concatenate([np.arange(SUBDIVISIONS + 1) / SUBDIVISIONS, (times[(times > a) & (times < b)] - a) / width]))
         h = np.diff(cuts) * width
         rho = np.sqrt(_squares(gram[:, s], lost, cuts) * h) + rounding[:, s, None] * np.sqrt(h)
-        mean, most = _rates(flow, band, v, whole.grid, cuts)
+        at = _ends(flow, whole, s, against)
+        mean, most = _rates(band, v, at, cuts)
         z = 2 * h * most
         small = np.abs(z) < 1e-8
         factor, added = np.exp(h * mean), rho * np.sqrt(h * np.where(small, 1 + z, np.expm1(z) / np.where(small, 1.0, z)))
@@ -79,6 +82,26 @@ def over_time(flow: Flow, whole: Polynomials, against: str, times: Array) -> Arr
             e = factor[:, i] * e + added[:, i]
             found[:, np.abs(times - (a + right * width)) <= 1e-9 * width] = e[:, None]
     return found * (1 + 1e-9)
+
+
+def _ends(flow: Flow, whole: Polynomials, s: int, against: str) -> Array:
+    """The rate of growth at the ends of the pieces of a slab, (samples, pieces + 1): by the strain, or as the witness has it, proved."""
+    band, v = Band.kept(flow.n, flow.length), whole.values[:, s]
+    w = along(interpolation(whole.degree, np.linspace(-1, 1, PIECES + 1)), v)
+    speeds = strain(band, w, whole.grid)
+    at = speeds - flow.viscosity * band.x[1] ** 2 - flow.drag
+    if whole.abscissas is None:
+        return at
+    for sample in range(len(w)):
+        for p in range(1 if s else 0, PIECES + 1):
+            mu, box = whole.abscissas[sample, s * PIECES + p]
+            follows = proved(w[sample, p], flow.viscosity, flow.drag, flow.length, float(speeds[sample, p]), int(box), float(mu),
+                             galerkin=against == "galerkin")
+            demand(follows and box == int(box), "an abscissa does not follow from the witness")
+            at[sample, p] = mu
+    if s:
+        at[:, 0] = whole.abscissas[:, s * PIECES, 0] + band.total(np.abs(v[:, 0] - whole.values[:, s - 1, -1])) / 2 * (1 + 1e-9)
+    return at
 
 
 def _squares(gram: Array, lost: float, cuts: Array) -> Array:
@@ -91,11 +114,9 @@ def _squares(gram: Array, lost: float, cuts: Array) -> Array:
     return np.maximum(square, 0.0) + lost * np.trace(gram, axis1=1, axis2=2)[:, None]
 
 
-def _rates(flow: Flow, band: Band, v: Array, grid: int, cuts: Array) -> tuple[Array, Array]:
+def _rates(band: Band, v: Array, at: Array, cuts: Array) -> tuple[Array, Array]:
     """Of growth between cuts, the mean and the largest. Lambda is convex, and at most half the sum of a spectrum's moduli."""
     degree = v.shape[1] - 1
-    ends = interpolation(degree, np.linspace(-1, 1, PIECES + 1))
-    at = strain(band, along(ends, v), grid) - flow.viscosity * band.x[1] ** 2 - flow.drag
     bends, to_coefficients = [], np.linalg.inv(chebyshev.chebvander(points(degree), degree))
     for piece in range(PIECES):
         x = 2 * (piece + (1 + points(degree)) / 2) / PIECES - 1

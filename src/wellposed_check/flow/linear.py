@@ -67,7 +67,7 @@ class Linear:
     def gust(self) -> float:
         """Bounds |b1| + |b2| anywhere, with what rounding may add to it."""
         data = self.data
-        waves = 2 * np.sqrt(2.0) * data.total(np.sqrt(data.psi) * np.abs(data.of(self.background)))
+        waves = np.sqrt(2.0) * data.total(np.sqrt(data.psi) * np.abs(data.of(self.background)))
         return float(np.abs(self.mean).sum() + waves + 8 / data.x[1] * np.sqrt(np.mean(self.background**2)))
 
 

@@ -43,7 +43,7 @@ def state_against(against: str, evidence: Evidence, arithmetic: str) -> Statemen
     lower, upper = enclosure(evidence, flow, against)
     demand(lower >= bracket[0], "the lower end of the bracket does not follow from the witness")
     demand(upper <= bracket[1] or bracket[1] >= NOTHING, "the upper end of the bracket does not follow from the witness")
-    names = ("initial", "forcing", "frames", "times", "edges", "nodes", "grid", "companion_edges", "companion_nodes",
+    names = ("initial", "forcing", "frames", "times", "edges", "nodes", "grid", "abscissas", "companion_edges", "companion_nodes",
              "companion_grid", "bracket")
     return Statement(
         id=f"flow.{against}_error/1",
