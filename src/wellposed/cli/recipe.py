@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import tyro
 
 from wellposed.cli.sequence_recipe import SHIPPED as SEQUENCES
+from wellposed.cli.turbulence_recipe import SHIPPED as FLOWS
 
 SHIPPED = ("darcy",)
 FIELDS = ("smooth", "two-phase", "multiscale", "lognormal", "checkerboard")
@@ -117,9 +118,11 @@ def read_recipe(name: str) -> Recipe:
     if name in SHIPPED:
         return _recipe(files("wellposed").joinpath(f"elliptic/recipes/{name}.toml").read_text("utf-8"), name)
     if not name.endswith(".toml"):
-        raise ValueError(f"received the recipe {name!r}, expected one of {', '.join((*SHIPPED, *SEQUENCES))}, or a file ending in .toml")
+        raise ValueError(f"received the recipe {name!r}, expected one of {', '.join((*SHIPPED, *SEQUENCES, *FLOWS))}, or a file ending in "
+                         ".toml")
     if not Path(name).is_file():
-        raise FileNotFoundError(f"there is no file {name}; expected a recipe, or the name of one: {', '.join((*SHIPPED, *SEQUENCES))}")
+        raise FileNotFoundError(f"there is no file {name}; expected a recipe, or the name of one: "
+                                f"{', '.join((*SHIPPED, *SEQUENCES, *FLOWS))}")
     return _recipe(Path(name).read_text("utf-8"), name)
 
 

@@ -18,6 +18,7 @@ from rich.table import Table
 from wellposed.cli.console import console as make_console
 from wellposed.cli.main import program
 from wellposed.cli.recipe import Family, Recipe, of_sequences, read_recipe
+from wellposed.cli.turbulence_recipe import of_flows
 
 RESULTS = "results.json"
 UNSEEN_SEED = 1_000_003  # away from the seeds of the training fields
@@ -28,8 +29,9 @@ Recipes, or a file of your own ending in .toml:
   darcy       train an operator on its guaranteed bound, certify 200 unseen fields, guard them, write a report (about 90 seconds)
   digits      two state-space networks alike but for their initialization: certified, trained on real digits, tested with tones (80 seconds)
   listops, pathfinder, speech, bytes      the same for other sequences; --size desk or paper
+  turbulence  train an operator on decaying turbulence, certify and refine what it answers to unseen flows, guard them (3 minutes)
 
-`wellposed run darcy --help` says more; the dials are --seconds of darcy, --steps or --epochs of the others."""
+`wellposed run darcy --help` says more; the dials are --seconds of darcy and turbulence, --steps or --epochs of the others."""
 
 
 def main(arguments: list[str]) -> int:
@@ -41,6 +43,10 @@ def main(arguments: list[str]) -> int:
         from wellposed.cli import sequence
 
         return sequence.main(name, rest)
+    if of_flows(name):
+        from wellposed.cli import turbulence
+
+        return turbulence.main(name, rest)
     recipe = tyro.cli(Recipe, default=read_recipe(name), args=rest, prog=f"wellposed run {name}")
     return darcy(recipe, make_console())
 

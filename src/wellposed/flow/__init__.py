@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
 from wellposed import certificate
+from wellposed.flow import initial
 from wellposed.flow.bound import Bound, bound
 from wellposed.flow.claims import Enclosure, certify_flow, enclose
 from wellposed.flow.duhamel import exact_error
 from wellposed.flow.equation import NavierStokes2D
+from wellposed.flow.learning import evolution_objective, flow_objective
 from wellposed.flow.linear import Heat2D, Oseen2D, Stokes2D
 from wellposed.flow.linear_claims import certify_linear
 from wellposed.flow.parabolic import ParabolicError, parabolic_error
@@ -17,26 +16,16 @@ from wellposed.flow.problem import Evolution, admit_trajectory
 from wellposed.flow.refine import Refinement, refine_flow
 from wellposed.flow.slabs import Slabs
 from wellposed.flow.solver import solve
+from wellposed.flow.spacetime_fno import SpacetimeFNO
 from wellposed.flow.trajectory import Trajectory
-
-if TYPE_CHECKING:
-    from wellposed.flow.spacetime_fno import SpacetimeFNO as SpacetimeFNO
+from wellposed.training import objective
 
 __all__ = ["Bound", "Enclosure", "Evolution", "Heat2D", "NavierStokes2D", "Oseen2D", "ParabolicError", "Refinement", "Slabs",
-           "SpacetimeFNO", "Stokes2D", "Trajectory", "bound", "certify_linear", "enclose", "exact_error", "initial", "parabolic_error", "solve"]
+           "SpacetimeFNO", "Stokes2D", "Trajectory", "bound", "certify_linear", "enclose", "exact_error", "initial",
+           "parabolic_error", "solve"]
 
 certificate.certify.register(Evolution, certify_flow)
 certificate.refine.register(Evolution, refine_flow)
 certificate.admit.register(Evolution, admit_trajectory)
-
-
-def __getattr__(name: str) -> Any:
-    if name == "initial":
-        return import_module("wellposed.flow.initial")
-    if name == "SpacetimeFNO":
-        return import_module("wellposed.flow.spacetime_fno").SpacetimeFNO
-    raise AttributeError(f"module 'wellposed.flow' has no attribute {name!r}; it has {', '.join(__all__)}")
-
-
-def __dir__() -> list[str]:
-    return list(__all__)
+objective.register(Trajectory)(flow_objective)
+objective.register(Evolution)(evolution_objective)

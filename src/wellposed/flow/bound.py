@@ -50,9 +50,9 @@ class Bound:
 
     @property
     def relative(self) -> Float[Tensor, "batch time"]:
-        """Bound of |u - v| / |u|: E / (|v| - E), infinite where E is not below |v|."""
+        """Bound of |u - v| / |u|: E / (|v| - E), infinite where E is not below |v|, zero where E is."""
         room = self.speed - self.error
-        return torch.where(room > 0, self.error / room.clamp(min=1e-300), torch.inf)
+        return torch.where(room > 0, self.error / room.clamp(min=1e-300), torch.where(self.error > 0, torch.inf, 0.0))
 
     @cached_property
     def out_of_band(self) -> Float[Tensor, " batch"]:
@@ -63,7 +63,8 @@ class Bound:
     @cached_property
     def companion(self) -> Slabs | None:
         """A better trajectory, by one pass of the error equation; None where that diverges."""
-        pace = pace_of(self.equation, to_field(self.initial, self.equation.resolution), self.slabs)
+        own, start = self.trajectory.coefficients is not None, to_field(self.initial, self.equation.resolution)
+        pace = pace_of(self.equation, start, self.slabs, own=own)
         try:
             return corrected(self.equation, self.slabs, self.initial, pace.step, pace.edges)[0]
         except ArithmeticError:
@@ -101,6 +102,13 @@ def polynomials(equation: NavierStokes2D, trajectory: Trajectory, kept: Spectrum
     if own.values.shape[-2] != equation.resolution or len(own.values) != len(trajectory):
         raise ValueError(f"trajectory: received coefficients of the shape {tuple(own.values.shape)}, expected those of "
                          f"{len(trajectory)} samples on the {equation.resolution} x {equation.resolution} grid of the equation")
+    t, e = trajectory.times, own.edges
+    if abs(float(e[0] - t[0])) > 1e-12 * float(e[-1] - e[0]) or float(t[-1] - e[-1]) > 1e-12 * float(e[-1] - e[0]):
+        raise ValueError(f"trajectory: received frames from {t[0]:g} to {t[-1]:g} and coefficients from {e[0]:g} to {e[-1]:g}, expected "
+                         "both to begin at one time and the coefficients to last; take Trajectory.of(slabs, times)")
+    if not torch.isfinite(torch.view_as_real(own.values)).all() or not (own.edges.diff() > 0).all():
+        raise ValueError("coefficients: received numbers that are not finite, or edges that do not increase; expected finite spectra on "
+                         "slabs in the order of time; mend or cut what made them")
     return Slabs(own.edges, own.values * equation.modes.kept)
 
 

@@ -48,8 +48,9 @@ class Enclosure:
     def relative(self) -> tuple[Tensor, Tensor]:
         """Both ends of |u - v| / |u|; the upper is infinite where it is not below one."""
         size = self.own.speed
-        most = torch.where(self.upper < size, self.upper / (size - self.upper).clamp(min=1e-300), torch.inf)
-        return self.lower / (size + self.upper), most
+        most = torch.where(self.upper < size, self.upper / (size - self.upper).clamp(min=1e-300),
+                           torch.where(self.upper > 0, torch.inf, 0.0))
+        return self.lower / (size + self.upper).clamp(min=1e-300), most
 
 
 @torch.no_grad()
@@ -60,10 +61,11 @@ def enclose(problem: Evolution, trajectory: Trajectory, against: str = "galerkin
         ValueError: as `bound`.
     """
     equation = navier_stokes(problem)
+    checked(problem, trajectory)
     own = own or bound(equation, trajectory, against, problem.vorticity)
     start, frames = to_spectrum(problem.vorticity), to_spectrum(trajectory.vorticity)
     slabs, best = own.slabs, None
-    pace = pace_of(equation, problem.vorticity, slabs)
+    pace = pace_of(equation, problem.vorticity, slabs, own=trajectory.coefficients is not None)
     for _ in range(PASSES):
         try:
             slabs, _ = corrected(equation, slabs, start, pace.step, pace.edges)

@@ -35,11 +35,14 @@ def corrected(equation: NavierStokes2D, slabs: Slabs, initial: Spectrum, step: f
     edges = slabs.edges if edges is None else edges
     run = _Pass(equation, slabs, len(initial))
     e = run.system.pack(initial) - run.system.pack(slabs.values[:, 0, 0])
-    largest = limit * (float(slabs.values.abs().max()) + float(e.abs().max()))
+    f = equation.forcing_spectrum
+    driven = 0.0 if f is None else float(f.abs().max() * (edges[-1] - edges[0]))
+    largest = limit * (float(slabs.values.abs().max()) + float(e.abs().max()) + driven)
     better, errors = [], []
+    before: Tensor | None = None
     for a, b in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
-        v, e_nodes = run.slab(e, a, b, degree, step)
-        e = e_nodes[:, -1]
+        v, e_nodes = run.slab(e, before, a, b, degree, step)
+        before, e = v[:, -1], e_nodes[:, -1]
         if not float(e.abs().max()) <= largest:
             raise ArithmeticError(f"the error equation has diverged between {a:g} and {b:g} with steps of {step:.3g}; take shorter steps")
         better.append(run.system.unpack(v + e_nodes))
@@ -54,13 +57,14 @@ class _Pass:
         self.equation, self.system, self.slabs = equation, Galerkin(equation, batch), slabs
         self.v = self.system.pack(slabs.values)
 
-    def slab(self, e: Tensor, a: float, b: float, degree: int, step: float) -> tuple[Tensor, Tensor]:
-        """v and e at the Chebyshev-Lobatto nodes between a and b, where e is given at a."""
+    def slab(self, e: Tensor, before: Tensor | None, a: float, b: float, degree: int, step: float) -> tuple[Tensor, Tensor]:
+        """v and e at the Chebyshev-Lobatto nodes between a and b; at a e is given for the v `before` it: v may jump, u does not."""
         nodes, places = chebyshev.lobatto(degree), [0.0]
         counts = [max(1, int(np.ceil(gap * (b - a) / step * (1 - 1e-9)))) for gap in np.diff(nodes)]
         for start, gap, count in zip(nodes[:-1], np.diff(nodes), counts, strict=True):
             places += [start + gap * k / (2 * count) for k in range(1, 2 * count + 1)]
         v, g = self.given(a + np.array(places) * (b - a))
+        e = e if before is None else e + (before - v[:, 0])
         out, at, i = [e], [0], 0
         for gap, count in zip(np.diff(nodes), counts, strict=True):
             c = _multipliers(self.equation, float(f"{gap * (b - a) / count:.12g}"))

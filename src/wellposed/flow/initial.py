@@ -1,6 +1,7 @@
-"""Where flows begin: vorticity fields (samples, n, n), float64, mean zero.
+"""Where flows begin: vorticity (samples, n, n), float64, mean zero.
 
-Random fields are drawn on one fixed grid of modes and then truncated, so that one seed gives one flow at every resolution.
+Sample k of a random field depends on (seed, k) alone. Its noise has frequencies below `DRAWN` / 2, whatever the resolution, and a field
+on n x n nodes those of them below n/2: one seed gives one flow at every resolution, truncated.
 """
 
 from __future__ import annotations
@@ -12,56 +13,84 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from wellposed.numerics.vorticity import Modes, Spectrum, resample, to_field, to_spectrum
+from wellposed.flow.equation import without_nyquist
+from wellposed.numerics.vorticity import Spectrum, resample, to_field
 
-DRAWN = 256  # nodes per axis of the noise: fields on more have no finer scales
+DRAWN = 256
 Fields = Float[Tensor, "samples y x"]
 
 
 def mcwilliams(resolution: int, samples: int = 1, seed: int = 0, length: float = 2 * math.pi, peak: float = 4.0) -> Fields:
-    """Isotropic turbulence that will decay, with the mean of |u|² one half.
+    """Isotropic turbulence that is left to decay: |ψ̂| ~ 1 / (k (1 + (k / peak)⁴)) and random phases, the mean of |u|² one half.
+
+    The energy is that of all frequencies drawn; a truncation has a little less.
 
     Args:
-        resolution: n, even. length: of the side; wave numbers and `peak` are in units of 2π / length.
+        resolution: n, even, at least 8. length: of the side. peak: the frequency k, waves per side, near which the energy is.
 
-    Source: McWilliams, J. Fluid Mech. 146 (1984): a stream function of random phases, |ψ̂| ~ 1/(k (1 + (k/peak)⁴)), as in Cao et al. (2025).
+    Raises:
+        ValueError: numbers out of range.
+
+    Source: McWilliams, J. Fluid Mech. 146 (1984); his density is taken as an amplitude, as torch-cfd does.
     """
-    modes = Modes.of(DRAWN)
-    k = modes.square.sqrt() / (2 * math.pi)
-    amplitude = torch.where(k > 0, k**2 / (k.clamp(min=1.0) * (1 + (k / peak) ** 4)), 0.0)  # of ψ, times k²: of the vorticity
-    w = _noise(samples, seed) * amplitude * modes.kept
-    twice = torch.full_like(k[:1], 2.0)
-    twice[:, [0, -1]] = 1.0
-    energy = (twice * w.abs().square() / k.clamp(min=1.0).square()).sum((-2, -1), keepdim=True)
-    return to_field(resample(w / (2 * energy).sqrt() * (2 * math.pi / length), DRAWN, resolution), resolution)
+    _check(resolution, samples, length=length, peak=peak)
+    w, k = _noise(samples, seed)
+    w *= k / (1 + (k / peak) ** 4)
+    twice = torch.where(torch.arange(w.shape[-1]) > 0, 2.0, 1.0)  # columns of the spectrum but the first stand for two
+    energy = (twice * (w.abs() / k.clamp(min=1.0)) ** 2).sum((1, 2), keepdim=True)
+    return _nodal(w * (2 * math.pi / length / (2 * energy).sqrt()), resolution)
 
 
-def gaussian_field(resolution: int, samples: int = 1, seed: int = 0, alpha: float = 2.5, tau: float = 7.0) -> Fields:
-    """A Gaussian random field on the unit square, by default that of the Navier-Stokes benchmark of FNO.
+def gaussian_field(resolution: int, samples: int = 1, seed: int = 0, alpha: float = 2.5, tau: float = 7.0, length: float = 1.0) -> Fields:
+    """Gaussian random fields on the unit square with covariance 2 τ^(2α - 2) (-Δ + τ²)^-α, stretched to `length`.
 
-    √2 Re Σ_k σ_k ξ_k e^(2πi k·x), σ_k = τ^(α - 1) (4π²|k|² + τ²)^(-α/2), ξ complex white with unit real and imaginary parts.
+    By default 2 · 7³ (-Δ + 49)^-2.5, the initial vorticity of the Navier-Stokes benchmark of FNO.
 
-    Source: Li et al., Fourier Neural Operator for Parametric Partial Differential Equations, ICLR 2021, A.3.3.
+    Args:
+        resolution: n, even, at least 8. alpha: smoothness, above 1. tau: inverse length scale on the unit square.
+
+    Raises:
+        ValueError: numbers out of range.
+
+    Source: Li et al., Fourier Neural Operator, ICLR 2021, A.3.3; the factor 2 is that of their public generator.
     """
-    rng = np.random.default_rng(seed)
-    k = np.fft.fftfreq(DRAWN, 1 / DRAWN)
-    sigma = tau ** (alpha - 1) * (4 * np.pi**2 * (k[:, None] ** 2 + k**2) + tau**2) ** (-alpha / 2)
-    sigma[0, 0] = 0.0
-    white = rng.standard_normal((2, samples, DRAWN, DRAWN))
-    w = np.fft.ifft2(math.sqrt(2) * sigma * (white[0] + 1j * white[1]), norm="forward").real
-    return to_field(resample(to_spectrum(torch.from_numpy(w)), DRAWN, resolution), resolution)
+    _check(resolution, samples, length=length, tau=tau, **{"alpha - 1": alpha - 1})
+    w, k = _noise(samples, seed)
+    return _nodal(w * (math.sqrt(2) * tau ** (alpha - 1) * (4 * math.pi**2 * k**2 + tau**2) ** (-alpha / 2)), resolution)
 
 
-def taylor_green(resolution: int, wave: int = 1, strength: float = 1.0, length: float = 2 * math.pi) -> Fields:
-    """w = 2 A κ cos(κx) cos(κy), κ = 2π wave / length: it decays as exp(-2νκ²t), its advection vanishes; u has the amplitude A.
+def taylor_green(resolution: int, wave: int = 1, strength: float = 1.0, length: float = 2 * math.pi, viscosity: float = 0.0,
+                 drag: float = 0.0, time: float = 0.0) -> Fields:
+    """w = 2 A κ cos(κx) cos(κy) exp(-(2νκ² + α) t), κ = 2π wave / length: vortices that decay exactly so; u has the amplitude A at first.
+
+    Raises:
+        ValueError: numbers out of range; a wave that a truncation to frequencies below n/3 drops.
 
     Source: Taylor and Green, Proc. R. Soc. Lond. A 158 (1937).
     """
-    x = 2 * math.pi * wave * torch.arange(resolution, dtype=torch.float64) / resolution
-    return (4 * math.pi * wave / length * strength * torch.cos(x)[:, None] * torch.cos(x))[None]
+    _check(resolution, 1, length=length, wave=wave)
+    if 3 * wave >= resolution:
+        raise ValueError(f"wave: received {wave} on {resolution} nodes per axis, expected less than {resolution / 3:.4g}; give more nodes")
+    x, k = 2 * math.pi * wave * torch.arange(resolution, dtype=torch.float64) / resolution, 2 * math.pi * wave / length
+    return 2 * strength * k * math.exp(-(2 * viscosity * k**2 + drag) * time) * (torch.cos(x)[:, None] * torch.cos(x))[None]
 
 
-def _noise(samples: int, seed: int) -> Spectrum:
-    """Spectra of real white noise."""
-    white = np.random.default_rng(seed).standard_normal((samples, DRAWN, DRAWN))
-    return to_spectrum(torch.from_numpy(white)) * DRAWN
+def _noise(samples: int, seed: int) -> tuple[Spectrum, Float[Tensor, "n half"]]:
+    """Spectra of white noise with unit mean squares, without mean, and their frequencies."""
+    noise = np.stack([np.random.default_rng([seed, s]).standard_normal((DRAWN, DRAWN)) for s in range(samples)])
+    w = without_nyquist(torch.fft.rfft2(torch.from_numpy(noise)) / DRAWN)
+    w[:, 0, 0] = 0.0
+    return w, torch.from_numpy(np.hypot(np.arange(DRAWN // 2 + 1), np.fft.fftfreq(DRAWN, 1 / DRAWN)[:, None]))
+
+
+def _nodal(w: Spectrum, n: int) -> Fields:
+    return to_field(without_nyquist(resample(w, DRAWN, n)), n)
+
+
+def _check(resolution: int, samples: int, **positive: float) -> None:
+    if resolution < 8 or resolution % 2 or samples < 1:
+        raise ValueError(f"received resolution {resolution} and samples {samples}, expected an even number of nodes per axis, at least 8, "
+                         "and at least one sample")
+    for name, value in positive.items():
+        if not 0 < value < math.inf:
+            raise ValueError(f"{name}: received {value}, expected a positive number")

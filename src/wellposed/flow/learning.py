@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -15,6 +15,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from wellposed.flow.band import Band
+from wellposed.flow.equation import NavierStokes2D
+from wellposed.flow.families import Family, frames
 from wellposed.flow.problem import Evolution
 from wellposed.flow.slabs import Slabs, spline
 from wellposed.flow.solver import solve
@@ -31,6 +33,8 @@ SETTINGS = {"batch": 32, "lr": 4e-3, "betas": (0.9, 0.99)}
 """What training takes where the caller does not say."""
 EACH = 4
 """Windows begin so many times in a slab, by default."""
+LONGER = 1.5
+"""Trajectories to train on last so many times as long as answers should: later in an answer the flow is another than at its start."""
 
 
 class Window(NamedTuple):
@@ -64,7 +68,7 @@ class Windows:
                              "expected at least one window; train on longer ones, or build the model with a smaller slab")
         self.starts = first + every * torch.arange(int((last - first - width) / every + 1e-9) + 1, dtype=torch.float64)
         nodes = model.slab * torch.from_numpy(chebyshev.lobatto(model.degree))
-        later = (nodes[1:] + model.slab * torch.arange(slabs)[:, None]).flatten()
+        later = (nodes[1:] + model.slab * torch.arange(slabs, dtype=torch.float64)[:, None]).flatten()
         self.offsets = torch.cat([nodes[:1], later])
 
     def __len__(self) -> int:
@@ -93,6 +97,20 @@ class Windows:
         return digest_batch((self.held.edges, self.held.values, self.starts, self.offsets))
 
 
+def trajectories(family: Family, resolution: int, samples: int, seed: int = 0, duration: float | None = None) -> Trajectory:
+    """Flows of a family to train on, from the end of its warm-up; a spline leads through their frames.
+
+    Args:
+        duration: one and a half times the family's horizon where not given.
+
+    Raises:
+        ArithmeticError: the flow is not resolved and has diverged.
+    """
+    count = round((LONGER * family.horizon if duration is None else duration) / family.spacing) + 1
+    w = frames(family, resolution, samples, count, seed)
+    return Trajectory(family.warm_up + family.spacing * torch.arange(count, dtype=torch.float64), w)
+
+
 def flow_objective(trajectory: Trajectory, model: nn.Module, *, loss: str | None = None, slabs: int = 1,
                    every: float | None = None) -> Objective:
     """How a `SpacetimeFNO` learns trajectories: the relative error at the nodes, a mean over nodes and windows.
@@ -108,15 +126,15 @@ def flow_objective(trajectory: Trajectory, model: nn.Module, *, loss: str | None
     if loss not in (None, *LOSSES):
         raise ValueError(f"train: received loss={loss!r}, expected one of {', '.join(LOSSES)}")
     if not isinstance(model, SpacetimeFNO):
-        raise ValueError(f"train: received a model of the type {type(model).__name__} for trajectories, expected wellposed.flow.SpacetimeFNO; "
-                         "train other models on arrays (x, y)")
+        raise ValueError(f"train: received a model of the type {type(model).__name__} for trajectories, expected "
+                         "wellposed.flow.SpacetimeFNO; train other models on arrays (x, y)")
     if not isinstance(slabs, int) or slabs < 1 or (every is not None and not 0 < every < float("inf")):
         raise ValueError(f"train: received slabs={slabs!r} and every={every!r}, expected at least one slab, and a positive time or None")
     data = Windows(trajectory, model, slabs, model.slab / EACH if every is None else every)
     if model.scale is None:
         model.scale = float(f"{float(trajectory.vorticity.square().mean().sqrt()):.6g}")
     band = Band(model.modes, model.length)
-    weights = (band.twice.expand_as(band.square) if loss != "velocity" else band.twice * band.inverse).float()
+    weights = band.twice.expand_as(band.square) if loss != "velocity" else band.twice * band.inverse
 
     def evaluate(network: nn.Module, batch: Window) -> Tensor:
         return relative(network(batch.start), batch.truth, weights.to(batch.truth.device, batch.truth.dtype))
@@ -130,12 +148,13 @@ def evolution_objective(problem: Evolution, model: nn.Module, *, loss: str | Non
     """As `flow_objective`, on the trajectories that `solve` finds from the problem's fields, or on labels.
 
     Raises:
-        ValueError: neither labels nor times, a box or viscosity that is not the model's; as `flow_objective`.
+        ValueError: neither labels nor times; as `flow_objective`.
     """
-    if labels is None and problem.times is None:
-        raise ValueError("train: received a problem without times, expected Evolution(equation, vorticity, times), or labels")
     if labels is None:
-        assert problem.times is not None
+        if problem.times is None or not isinstance(problem.equation, NavierStokes2D):
+            given = "without" if problem.times is None else "with"
+            raise ValueError(f"train: received a problem of {type(problem.equation).__name__} {given} times, expected "
+                             "Evolution(NavierStokes2D(...), vorticity, times), or labels")
         labels = solve(problem.equation, problem.vorticity, problem.times)
     return flow_objective(labels, model, loss=loss, slabs=slabs, every=every)
 
@@ -151,6 +170,3 @@ def relative(found: Planes, truth: Planes, weights: Float[Tensor, "rows columns"
         return torch.einsum("pyxcb,yx->cb", v.square(), weights).sqrt()
 
     return (size(found - truth) / size(truth)).mean()
-
-
-__all__: Any = ["Window", "Windows", "evolution_objective", "flow_objective", "relative"]

@@ -15,8 +15,8 @@ from wellposed.flow.solver import resolved_slab, stable_step
 from wellposed.flow.steppers import ETDRK4
 from wellposed.numerics.vorticity import to_spectrum
 
-SAFE, MISSED, LONGER = 1e-2, (1e-12, 1e-6), 2.5
-"""Polynomials may miss this share of a tolerance, within these limits; steps may be so many times those that cross a wave in six."""
+MISSED, LONGER = (1e-12, 1e-4), 4.0
+"""Polynomials may miss a tolerance by estimate, within these limits; steps may be so many times those that cross a wave in six."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,20 +32,21 @@ class Pace:
         return Pace(torch.cat([self.edges, middle]).sort().values, self.step / 2)
 
 
-def pace_of(equation: NavierStokes2D, vorticity: Tensor, slabs: Slabs, tol: float | None = None, degree: int = 8) -> Pace:
+def pace_of(equation: NavierStokes2D, vorticity: Tensor, slabs: Slabs, tol: float | None = None, *, own: bool,
+            degree: int = 8) -> Pace:
     """From the fastest speed and the wave numbers at the start.
 
     Args:
-        slabs: what is there already: polynomials of high degree keep their edges, if these are close enough; others get new ones.
+        slabs: what is there already. own: whether they are the source's own polynomials, which keep their edges; splines get new ones.
         tol: the relative error that will do; None for as little as can be.
     """
     system = Galerkin(equation, len(vorticity))
     w = system.pack(to_spectrum(vorticity))
     interval = float(slabs.edges[-1] - slabs.edges[0])
-    missed = min(max(SAFE * (tol or 0.0), MISSED[0]), MISSED[1])
+    missed = min(max(tol or 0.0, MISSED[0]), MISSED[1])
     width = resolved_slab(system, w, degree, missed)
     step = stable_step(system, w, interval, ETDRK4) * min(max((missed / MISSED[0]) ** (1 / ETDRK4.order), 1.0), LONGER)
-    if slabs.degree < degree:
+    if not own:
         count = max(1, math.ceil(interval / width * (1 - 1e-9)))
         return Pace(torch.linspace(float(slabs.edges[0]), float(slabs.edges[-1]), count + 1, dtype=torch.float64), step)
     edges = slabs.edges[:1].tolist()

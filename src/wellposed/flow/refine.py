@@ -13,14 +13,15 @@ from torch import Tensor
 from wellposed.certificate import Certificate
 from wellposed.flow.bound import Bound, of_frames
 from wellposed.flow.claims import Enclosure, certificate_of, checked
+from wellposed.flow.equation import NavierStokes2D
 from wellposed.flow.error_equation import corrected
 from wellposed.flow.evidence import hermitian
 from wellposed.flow.pace import Pace, pace_of
 from wellposed.flow.problem import Evolution, navier_stokes
-from wellposed.flow.residual import SYSTEMS, speed
-from wellposed.flow.slabs import Slabs
+from wellposed.flow.residual import SYSTEMS, residual, speed
+from wellposed.flow.slabs import Slabs, merged
 from wellposed.flow.trajectory import Trajectory
-from wellposed.numerics.vorticity import Modes, resample, to_spectrum
+from wellposed.numerics.vorticity import resample, to_field, to_spectrum
 
 DIGITS = 1e-5  # what a pass leaves of an error, by experience
 MOST, DEGREE, HALVINGS = 8, 8, 3
@@ -118,12 +119,14 @@ class Refinement:
 
 def _beyond_half(found: Bound) -> float:
     """The residual outside of the modes kept, of the same trajectory on half the grid."""
-    n = found.equation.resolution
-    if n < 16:
+    e, n = found.equation, found.equation.resolution // 2
+    if n < 8 or n % 2:
         return 0.0
-    half, v = Modes.of(n // 2, length=found.equation.length), found.slabs.values
-    cut = resample(resample(v, n, n // 2) * half.kept, n // 2, n)
-    return float(replace(found, slabs=Slabs(found.slabs.edges, cut)).out_of_band.max())
+    f = None if e.forcing_spectrum is None else to_field(resample(e.forcing_spectrum, 2 * n, n), n)
+    coarse = NavierStokes2D(e.viscosity, n, f, e.drag, e.length)
+    slabs = Slabs(found.slabs.edges, resample(found.slabs.values, 2 * n, n) * coarse.modes.kept)
+    whole, kept = (residual(coarse, slabs, system).norm for system in ("pde", "galerkin"))
+    return float(((whole**2 - kept**2) * slabs.widths).sum(-1).clamp(min=0.0).sqrt().max())
 
 
 @torch.no_grad()
@@ -135,7 +138,7 @@ def refine_flow(problem: Evolution, trajectory: Trajectory | None = None, tol: f
         trajectory: anyone's; None starts from the initial field, held for all times of the problem.
         tol: of the relative velocity error |u - v| / |u| at the worst of the frames' times; None: as far as passes go.
         against: "galerkin" or "pde". passes: at most so many.
-        mesh: "fixed", or "auto" to halve slabs and steps where passes end before `tol`.
+        mesh: "fixed", or "auto" to halve slabs and steps more than once where passes end before `tol`.
 
     Raises:
         ValueError: as `bound`; neither a trajectory nor times; options out of range.
@@ -145,7 +148,28 @@ def refine_flow(problem: Evolution, trajectory: Trajectory | None = None, tol: f
                          f"{', '.join(SYSTEMS)}, mesh 'fixed' or 'auto', a positive tol or None, and a number of passes")
     start = held(problem) if trajectory is None else trajectory
     checked(problem, start)
-    return _Descent(problem, start, tol, against).run(passes, HALVINGS if mesh == "auto" else 0)
+    halvings = HALVINGS if mesh == "auto" else 1
+    whole = _Descent(problem, start, tol, against)
+    good = whole.value <= tol if tol is not None else torch.zeros(len(problem), dtype=torch.bool)
+    if not bool(good.any()) or bool(good.all()):
+        return whole.run(passes, halvings)
+    rest = (~good).nonzero()[:, 0]
+    return _joined(whole, good, _Descent(problem[rest], start[rest], tol, against).run(passes, halvings))
+
+
+def _joined(whole: _Descent, good: Tensor, rest: Refinement) -> Refinement:
+    """What was good enough as it stood, and what became of the rest."""
+    assert whole.tol is not None
+    place = torch.cumsum(~good, 0).sub(1).clamp(min=0)
+    spread = Slabs(rest.bound.slabs.edges, rest.bound.slabs.values[place])
+    slabs = hermitian(whole.problem, merged(whole.slabs, spread, good))
+    frames = torch.where(good[:, None, None, None], whole.answer.vorticity, rest.answer.vorticity[place])
+    answer = Trajectory(whole.answer.times, frames, slabs)
+    found = of_frames(whole.equation, answer, whole.against, whole.problem.vorticity)
+    value = found.relative.amax(1)
+    reached, cycles = value <= whole.tol, torch.where(good, 0, rest.cycles[place])
+    status = "reached" if bool(reached.all()) else rest.status
+    return Refinement(answer, found, whole.problem, status, reached, cycles, value, whole.tol, whole.against, rest.history)
 
 
 def held(problem: Evolution) -> Trajectory:
@@ -171,7 +195,7 @@ class _Descent:
         self.equation = navier_stokes(problem)
         self.bound = of_frames(self.equation, start, against, problem.vorticity)
         self.slabs, self.initial = self.bound.slabs, to_spectrum(problem.vorticity)
-        self.size = float(speed(self.initial, self.equation.modes).max().clamp(min=1e-300))
+        self.size = float(self.bound.speed.max().clamp(min=1e-300))
 
     @property
     def value(self) -> Tensor:
@@ -182,10 +206,10 @@ class _Descent:
         return self.tol is not None and bool((self.value <= self.tol).all())
 
     def run(self, passes: int, halvings: int) -> Refinement:
-        pace = pace_of(self.equation, self.problem.vorticity, self.slabs, self.tol)
+        pace = pace_of(self.equation, self.problem.vorticity, self.slabs, self.tol, own=self.answer.coefficients is not None)
         halved, improving = 0, True
         while not self.done and self.taken < passes:
-            improving = self.advance(pace)
+            improving = self.advance(pace, passes)
             if not improving and halved == halvings:
                 break
             if not improving:
@@ -195,8 +219,8 @@ class _Descent:
         reached = self.value <= self.tol if self.tol is not None else torch.isfinite(self.value)
         return Refinement(self.answer, self.bound, self.problem, status, reached, cycles, self.value, self.tol, self.against, self.history)
 
-    def advance(self, pace: Pace) -> bool:
-        """A pass, or two where one will clearly not do; whether what is proved has become much better."""
+    def advance(self, pace: Pace, passes: int) -> bool:
+        """A pass, without a bound where it will clearly not do; whether what is proved has become much better."""
         self.taken += 1
         try:
             self.slabs, error = corrected(self.equation, self.slabs, self.initial, pace.step, pace.edges)
@@ -205,7 +229,7 @@ class _Descent:
             self.history.append(Pass(None, math.inf))
             return False
         correction = float(speed(error.values, self.equation.modes).max()) / self.size
-        if self.tol is not None and DIGITS * correction > self.tol and len(self.history) < MOST:
+        if self.tol is not None and DIGITS * correction > self.tol and self.taken < passes:
             self.history.append(Pass(None, correction))
             return True
         self.slabs = hermitian(self.problem, self.slabs)
@@ -213,7 +237,8 @@ class _Descent:
         found = of_frames(self.equation, answer, self.against, self.problem.vorticity)
         self.history.append(Pass(float(found.relative.max()), correction))
         better = bool((found.error[:, -1] < 0.5 * self.bound.error[:, -1]).any())
-        if bool((found.error[:, -1] <= self.bound.error[:, -1]).all()):
+        size = self.bound.speed.amax(1).clamp(min=1e-300)
+        if bool((found.error.amax(1) / size).max() <= (self.bound.error.amax(1) / size).max()):
             self.answer, self.bound = answer, found
         return better
 

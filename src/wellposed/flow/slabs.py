@@ -28,6 +28,13 @@ class Slabs:
     edges: Float[Tensor, " edges"]
     values: Complex[Tensor, "batch slabs nodes n half"]
 
+    def __post_init__(self) -> None:
+        v, e = self.values, self.edges
+        fits = v.ndim == 5 and v.is_complex() and v.shape[4] == v.shape[3] // 2 + 1 and v.shape[2] >= 2 and e.shape == (v.shape[1] + 1,)
+        if not fits:
+            raise ValueError(f"coefficients: received {v.dtype} of the shape {tuple(v.shape)} with {e.numel()} edges, expected complex "
+                             "spectra (batch, slabs, degree + 1, n, n/2 + 1), one slab fewer than edges")
+
     @property
     def degree(self) -> int:
         return self.values.shape[2] - 1
@@ -60,6 +67,28 @@ class Slabs:
     def sampled(self, matrix: np.ndarray) -> Complex[Tensor, "batch slabs points n half"]:
         """A matrix (points, degree + 1) applied to the values of each slab."""
         return apply(matrix, self.values)
+
+
+    def on(self, edges: Tensor, degree: int) -> Slabs:
+        """The same polynomials on finer slabs, each within one of these, of a degree that is not less."""
+        which = torch.searchsorted(self.edges.contiguous(), (edges[1:] + edges[:-1]) / 2) - 1
+        a, width = self.edges[which], self.widths[which]
+        out = []
+        for s, k in enumerate(which.tolist()):
+            left, right = (float((edges[s + i] - a[s]) / width[s]) for i in (0, 1))
+            place = np.clip(left + (right - left) * chebyshev.lobatto(degree), 0.0, 1.0)
+            out.append(apply(chebyshev.values(self.degree, place), self.values[:, k]))
+        return Slabs(edges, torch.stack(out, 1))
+
+
+def merged(first: Slabs, second: Slabs, which: Tensor) -> Slabs:
+    """The samples `which` (batch,) of the first, the others of the second, on slabs that hold both."""
+    near = 1e-9 * float(first.widths.min().minimum(second.widths.min()))
+    edges = torch.cat([first.edges, second.edges]).sort().values
+    edges = edges[torch.cat([torch.ones(1, dtype=torch.bool), edges.diff() > near])]
+    degree = max(first.degree, second.degree)
+    a, b = first.on(edges, degree), second.on(edges, degree)
+    return Slabs(edges, torch.where(which[:, None, None, None, None], a.values, b.values))
 
 
 def apply(matrix: np.ndarray, values: Tensor) -> Tensor:

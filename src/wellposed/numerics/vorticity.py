@@ -89,23 +89,21 @@ class Exponential:
     last: Tensor
 
     @staticmethod
-    def of(linear: Float[Tensor, "..."], step: float) -> Exponential:
+    def of(linear: Float[Tensor, "*modes"], step: float) -> Exponential:
         """Contour means, for real λ.
 
         Source: Kassam and Trefethen, SIAM J. Sci. Comput. 26 (2005).
         """
         assert linear.dtype == torch.float64, "contour points in single precision cost nine digits that no smaller step gives back"
-        z = step * linear
+        rates, where = torch.unique(linear, return_inverse=True)  # as many as there are lengths of k
+        z = step * rates
         angle = math.pi * (torch.arange(POINTS, dtype=torch.float64, device=z.device) + 0.5) / POINTS
         r = z[..., None] + torch.polar(torch.full_like(angle, RADIUS), angle)  # real z: half a circle and the real part
-        assert r.dtype == torch.complex128
-
-        def mean(values: Tensor) -> Tensor:
-            return step * values.mean(-1).real
-
         e = torch.exp(r)
-        return Exponential(torch.exp(z), torch.exp(z / 2), mean((torch.exp(r / 2) - 1) / r), mean((-4 - r + e * (4 - 3 * r + r**2)) / r**3),
-                           mean((2 + r + e * (r - 2)) / r**3), mean((-4 - 3 * r - r**2 + e * (4 - r)) / r**3))
+        means = ((torch.exp(r / 2) - 1) / r, (-4 - r + e * (4 - 3 * r + r**2)) / r**3, (2 + r + e * (r - 2)) / r**3,
+                 (-4 - 3 * r - r**2 + e * (4 - r)) / r**3)
+        assert r.dtype == torch.complex128
+        return Exponential(*(x[where] for x in (torch.exp(z), torch.exp(z / 2), *(step * m.mean(-1).real for m in means))))
 
 
 class ETDRK4:

@@ -26,7 +26,8 @@ def enclosure(evidence: Evidence, flow: Flow, against: str) -> tuple[float, floa
         near, (far, rounding) = over_time(flow, second, against, times), _from(second, band, times, frames)
         most, least = np.minimum(most, far + rounding + near), np.maximum(0.0, far - rounding - near)
     size, _ = apart(frames, band, np.zeros(band.shape))
-    return float((least / (size + most)).max()), float(np.where(most < size, most / np.maximum(size - most, 1e-300), np.inf).max())
+    above = np.where(most < size, most / np.maximum(size - most, 1e-300), np.where(most == 0.0, 0.0, np.inf))
+    return float((least / np.maximum(size + most, 1e-300)).max()), float(above.max())
 
 
 def _from(whole: Polynomials, band: Band, times: np.ndarray, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
