@@ -71,13 +71,15 @@ class Code:
         m = e.modes
         inside = m.kept if self.dealiased else ((m.x < N // 2) & (m.y.abs() < N // 2)).double()
         linear = -self.viscosity * e.viscosity * m.square - e.drag
+        force = e.forcing_spectrum
+        assert force is not None
         c = Exponential.of(linear, h) if self.double else in_single_precision(linear, h)
 
         def explicit(w: Tensor) -> Tensor:
             u, v = velocity(w, m)
             u, v, along_x, along_y = (to_field(x, N) for x in (u, v, 1j * m.x * w, 1j * m.y * w))
             out = -self.sign * to_spectrum(u * along_x + v * along_y) * inside
-            return out + e.forcing_spectrum * inside if self.forced else out
+            return out + force * inside if self.forced else out
 
         def fourth(w: Tensor) -> Tensor:
             at_start = explicit(w)

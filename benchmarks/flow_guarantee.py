@@ -90,7 +90,8 @@ def advanced(e: NavierStokes2D, w: Tensor, times: list[float], step: float, bega
 
 def onpolynomials_of(e: NavierStokes2D, w: Tensor, step: float) -> Trajectory:
     """A run of the solver with slabs a tenth wide, seen at all times."""
-    return Trajectory.of(polynomials_of(solve(e, w, torch.linspace(0, T, 7, dtype=torch.float64), slab=0.11, step=step)), times_of())
+    run = solve(e, w, torch.linspace(0, T, 7, dtype=torch.float64), slab=0.11, step=step)
+    return Trajectory.of(polynomials_of(run), torch.tensor(times_of(), dtype=torch.float64))
 
 
 def fields(e: NavierStokes2D, shape: tuple[int, ...], seed: int, slope: float = 2.0, kept: bool = True) -> Tensor:

@@ -124,15 +124,17 @@ def test_strain_of_shear_is_half_its_vorticity():
 
 
 @settings(max_examples=20, deadline=None)
-@given(seed=st.integers(0, 10**6), degree=st.integers(1, 4), times=st.lists(st.floats(0.0, 3.0), max_size=3))
+@given(seed=st.integers(0, 10**6), degree=st.integers(1, 4), times=st.lists(st.integers(0, 3000).map(lambda k: k / 1000), max_size=3))
 def test_squares_are_integrals(seed, degree, times):
     rng, edges = np.random.default_rng(seed), np.array([0.0, 0.7, 1.5, 3.0])
     points = 2 * degree + 1
     r = rng.standard_normal((2, 3, points, 4))
     steps = gronwall.Steps.of(edges, np.array(sorted(times)), 2, 4)
     found = gronwall.squares(r @ r.swapaxes(-1, -2), steps, np.diff(edges), 1e-13)
-    assert steps.edges[0] == 0.0
-    assert steps.edges[-1] == 3.0
+    ends = np.append(0.0, edges[steps.slab] + steps.right * np.diff(edges)[steps.slab])
+    np.testing.assert_allclose(ends[steps.ends], sorted(times), rtol=1e-12, atol=1e-12)
+    assert (np.diff(ends) > 0).all()
+    assert ends[-1] == pytest.approx(3.0)
     for i in rng.choice(len(steps.left), 2):
         s, h = steps.slab[i], edges[steps.slab[i] + 1] - edges[steps.slab[i]]
         square = [h * quad(lambda x, y=r[b, s]: ((chebyshev.from_gauss(points, np.array([x])) @ y) ** 2).sum(), steps.left[i], steps.right[i])[0]

@@ -52,8 +52,12 @@ def case(exams):
                     [(f"wellposed check 'a b' {EVIL}", "again")], f"a note {EVIL}")
 
 
-def test_report_is_whole_loads_nothing_and_escapes(case):
-    html = flow_report(case)
+@pytest.fixture(scope="module")
+def html(case):
+    return flow_report(case)
+
+
+def test_report_is_whole_loads_nothing_and_escapes(case, html):
     parsed = read(html)
     assert parsed.loads
     assert all(v.startswith(("data:image/png;base64,", "#")) for v in parsed.loads)
@@ -64,11 +68,10 @@ def test_report_is_whole_loads_nothing_and_escapes(case):
                   "What is left over of the equation", "What this grid cannot certify", "Does the network earn its place?",
                   "What the published refiner's loss sees", "Two certificates", "How it learned", "What to type next"):
         assert f"<h2>{title.replace(chr(39), '&#x27;')}</h2>" in html
-    assert flow_report(case) == html
+    assert html == flow_report(case)
 
 
-def test_the_numbers_are_those_of_the_exams(case):
-    html = flow_report(case)
+def test_the_numbers_are_those_of_the_exams(case, html):
     for exam in case.exams:
         row = family_row(exam)
         for number in (between(row.lower, row.upper), percent(row.largest), percent(row.pde), outward(row.refined, True, 3)):
@@ -130,13 +133,13 @@ def test_numbers_are_rounded_outwards():
     assert (percent(2.0), percent(float("inf")), between(0.1, float("inf"))) == ("over 100\u00a0%", "nothing", "nothing")
 
 
-def test_the_published_loss_is_blind_and_says_so(case):
+def test_the_published_loss_is_blind_and_says_so(case, html):
     by_name = {x.name: x for x in case.losses}
     answer, mixed = by_name["the network's answer"], by_name["the network's frames, shuffled"]
     assert mixed.published == pytest.approx(answer.published, rel=1e-9)
-    assert mixed.honest > 2 * answer.honest
+    assert mixed.honest > 1.1 * answer.honest > 10 * by_name["the refined answer"].honest
     assert answer.lower <= answer.upper < by_name["the initial field, held"].upper * 1.5
-    said = re.search(r"differs by a factor of ([\d.]+), their errors by one of at least ([\d.e+]+)\.", flow_report(case))
+    said = re.search(r"differs by a factor of ([\d.]+), their errors by one of at least ([\d.e+]+)\.", html)
     assert said
     assert float(said[1]) < float(said[2])
 
@@ -153,12 +156,16 @@ def test_energy_and_residual_add_up(exams):
 def test_starts_beside_the_network():
     problem = problem_of(2, 3)
     exact = solve(EQUATION, problem.vorticity, TIMES)
+    still = float(speed(to_spectrum(exact.vorticity - exact.vorticity[:, :1]), EQUATION.modes).max())
     solver = tuned_solver(problem, TOL)
     assert float(examine(solver, problem, "solver", tol=TOL).refined.cycles.max()) == 0
-    for guess, off in ((on_half_the_grid(problem), 0.2), (smoothed(exact), 1e-2)):
+    for guess, off in ((on_half_the_grid(problem), still), (smoothed(exact), 1e-2)):
         assert torch.equal(guess.times, TIMES)
         error = speed(to_spectrum(guess.vorticity - exact.vorticity) * EQUATION.modes.kept, EQUATION.modes)
         assert float(error.max()) < off
         assert float(error[:, 0].max()) < 1e-12
-    plain = Trajectory(exact.times, exact.vorticity)
-    assert smoothed(plain) is plain
+    coarse = Trajectory.of(exact.coefficients, TIMES[::3])
+    for trajectory in (exact, coarse, Trajectory(exact.times, exact.vorticity)):
+        assert float((smoothed(trajectory).vorticity - trajectory.vorticity).abs().max()) < 1e-2
+    assert smoothed(exact).coefficients is None
+    assert smoothed(coarse).coefficients is not None

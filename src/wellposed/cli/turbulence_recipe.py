@@ -94,8 +94,6 @@ class TurbulenceRecipe:
     outside: Annotated[tuple[Unseen, ...], tyro.conf.Suppress] = ()
 
     def __post_init__(self) -> None:
-        if self.flow not in FLOWS:
-            raise ValueError(f"recipe: received flow = {self.flow!r}, expected one of {', '.join(FLOWS)}")
         least = {"resolution": 8, "samples": 1, "frames": 2, "unseen": 1, "singles": 1, "threads": 1, "window": 1}
         for name, value in least.items():
             if getattr(self, name) < value:
@@ -166,6 +164,8 @@ def _known(kind: type, table: Mapping[str, Any], where: str) -> dict[str, Any]:
         number = isinstance(value, int | float) and not isinstance(value, bool)
         whole = number and isinstance(value, int)
         expected = kinds.get(key, "")
+        if key == "flow" and value not in FLOWS:
+            raise ValueError(f"{where}: received flow = {value!r}, expected one of {', '.join(FLOWS)}")
         if key not in kinds or ("float" in expected and not number) or (expected.startswith("int") and not whole):
             said = "a number" if "float" in expected else "a whole number" if expected.startswith("int") else \
                 f"entries of {', '.join(kinds)}"

@@ -1,4 +1,4 @@
-"""Arithmetic on the buffers of a solver: numpy's on a processor, where calls on small arrays cost half of torch's; torch's elsewhere.
+"""Arithmetic on the buffers of a solver: numpy's for small arrays on a processor, where calls cost less; torch's elsewhere.
 
 Both have the same functions. Results go to the last argument, which may be one of the others. Arrays of numpy share the memory of the
 tensors they are of.

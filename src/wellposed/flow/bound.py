@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from wellposed.flow import gronwall
@@ -21,7 +21,7 @@ from wellposed.flow.trajectory import Trajectory
 from wellposed.numerics.heap import keep_freed_memory
 from wellposed.numerics.vorticity import Spectrum, to_field, to_spectrum
 
-PIECES, SUBDIVISIONS = 2, 16
+PIECES, SUBDIVISIONS, MOST = 2, 16, 24
 BLIND, FINE, HALVINGS = 0.5, 0.01, 6
 
 
@@ -50,9 +50,17 @@ class Bound:
 
     @property
     def relative(self) -> Float[Tensor, "batch time"]:
-        """Bound of |u - v| / |u|: E / (|v| - E), infinite where E is not below |v|, zero where E is."""
+        """Bound of |u - v| / |u|: E / (|v| - E), infinite where E is not below |v|, zero where both flows are at rest."""
         room = self.speed - self.error
-        return torch.where(room > 0, self.error / room.clamp(min=1e-300), torch.where(self.error > 0, torch.inf, 0.0))
+        return torch.where(self.at_rest, 0.0, torch.where(room > 0, self.error / room.clamp(min=1e-300), torch.inf))
+
+    @property
+    def at_rest(self) -> Bool[Tensor, "batch time"]:
+        """Where frame and exact flow are zero, to the last bit: at the first time, or at all times if nothing drives the flow."""
+        frames, start = self.trajectory.vorticity, self.initial
+        driven = self.equation.forcing is not None and bool(self.equation.forcing.any())
+        undisturbed = (self.times == self.times[0]) | (not driven)
+        return ~frames.flatten(2).any(-1) & ~start.abs().flatten(1).any(-1)[:, None] & undisturbed
 
     @cached_property
     def out_of_band(self) -> Float[Tensor, " batch"]:
@@ -63,8 +71,7 @@ class Bound:
     @cached_property
     def companion(self) -> Slabs | None:
         """A better trajectory, by one pass of the error equation; None where that diverges."""
-        own, start = self.trajectory.coefficients is not None, to_field(self.initial, self.equation.resolution)
-        pace = pace_of(self.equation, start, self.slabs, own=own)
+        pace = pace_of(self.equation, to_field(self.initial, self.equation.resolution), self.slabs)
         try:
             return corrected(self.equation, self.slabs, self.initial, pace.step, pace.edges)[0]
         except ArithmeticError:
@@ -106,6 +113,8 @@ def polynomials(equation: NavierStokes2D, trajectory: Trajectory, kept: Spectrum
     if abs(float(e[0] - t[0])) > 1e-12 * float(e[-1] - e[0]) or float(t[-1] - e[-1]) > 1e-12 * float(e[-1] - e[0]):
         raise ValueError(f"trajectory: received frames from {t[0]:g} to {t[-1]:g} and coefficients from {e[0]:g} to {e[-1]:g}, expected "
                          "both to begin at one time and the coefficients to last; take Trajectory.of(slabs, times)")
+    if own.degree > MOST:
+        raise ValueError(f"coefficients: received polynomials of degree {own.degree}, expected at most {MOST}; take more slabs")
     if not torch.isfinite(torch.view_as_real(own.values)).all() or not (own.edges.diff() > 0).all():
         raise ValueError("coefficients: received numbers that are not finite, or edges that do not increase; expected finite spectra on "
                          "slabs in the order of time; mend or cut what made them")
@@ -138,13 +147,15 @@ def of_frames(equation: NavierStokes2D, trajectory: Trajectory, against: str, st
     """`bound`, however coarse the frames are."""
     keep_freed_memory()
     modes = equation.modes
+    if start is not None and len(start) != len(trajectory):
+        raise ValueError(f"start: received {len(start)} fields for {len(trajectory)} trajectories, expected one for each")
     kept, whole = frames_of(equation, trajectory)
     slabs = polynomials(equation, trajectory, kept)
     found = residual(equation, slabs, against)
     first = whole[:, 0] if start is None else to_spectrum(equation.fields(start, "start", 3))
     origin = first * modes.kept if against == "galerkin" else first
     speeds = rates(equation, slabs, growth, against, PIECES)
-    start_off = torch.add(*apart(origin, slabs.values[:, 0, 0], modes))
+    start_off = speed(origin - slabs.values[:, 0, 0], modes) + apart(first, first, modes)[1]
     error = over_time(equation, slabs, found, speeds, start_off, trajectory.times)
     error = error + torch.add(*apart(whole, slabs.at(trajectory.times), modes))
     return Bound(trajectory.times, error, (found.norm.square() * slabs.widths).sum(-1).sqrt(), speed(whole, modes), against,
@@ -184,5 +195,4 @@ def over_time(equation: NavierStokes2D, slabs: Slabs, found: Residual, speeds: R
     joints = np.flatnonzero(np.diff(steps.slab)) + 1
     jump[:, joints] = speed(slabs.values[:, 1:, 0] - slabs.values[:, :-1, -1], equation.modes).numpy()
     after = gronwall.recursion(start.numpy(), mean, most, square, length, jump)
-    places = np.searchsorted(steps.edges, times.numpy() + 1e-9 * widths.min(), side="right") - 1  # beyond a joint that is nearer than that
-    return torch.from_numpy(after[:, places])
+    return torch.from_numpy(after[:, steps.ends])

@@ -21,7 +21,7 @@ from wellposed.flow.residual import SYSTEMS, apart, speed
 from wellposed.flow.trajectory import Trajectory
 from wellposed.numerics.vorticity import to_spectrum
 
-SLACK, NOTHING = 1e-6, 1e300
+SLACK, NOTHING, FARTHEST = 1e-6, 1e300, 2.0**60
 SHARP, PASSES = 0.01, 4
 
 
@@ -48,8 +48,8 @@ class Enclosure:
     def relative(self) -> tuple[Tensor, Tensor]:
         """Both ends of |u - v| / |u|; the upper is infinite where it is not below one."""
         size = self.own.speed
-        most = torch.where(self.upper < size, self.upper / (size - self.upper).clamp(min=1e-300),
-                           torch.where(self.upper > 0, torch.inf, 0.0))
+        most = torch.where(self.upper < size, self.upper / (size - self.upper).clamp(min=1e-300), torch.inf)
+        most = torch.where(self.own.at_rest, 0.0, most)
         return self.lower / (size + self.upper).clamp(min=1e-300), most
 
 
@@ -65,7 +65,7 @@ def enclose(problem: Evolution, trajectory: Trajectory, against: str = "galerkin
     own = own or bound(equation, trajectory, against, problem.vorticity)
     start, frames = to_spectrum(problem.vorticity), to_spectrum(trajectory.vorticity)
     slabs, best = own.slabs, None
-    pace = pace_of(equation, problem.vorticity, slabs, own=trajectory.coefficients is not None)
+    pace = pace_of(equation, problem.vorticity, slabs)
     for _ in range(PASSES):
         try:
             slabs, _ = corrected(equation, slabs, start, pace.step, pace.edges)
@@ -133,10 +133,15 @@ def checked(problem: Evolution, trajectory: Trajectory) -> None:
     Raises:
         ValueError: another number of samples or another grid; a first time that is not the problem's.
     """
+    if not isinstance(trajectory, Trajectory):
+        raise ValueError(f"trajectory: received a {type(trajectory).__name__}, expected wellposed.flow.Trajectory(times, vorticity)")
     expected = (len(problem), problem.equation.resolution)
     if (len(trajectory), trajectory.vorticity.shape[-1]) != expected:
         raise ValueError(f"trajectory: received {len(trajectory)} samples on {trajectory.vorticity.shape[-1]} nodes per axis, expected "
                          f"{expected[0]} on {expected[1]}, as in the problem")
-    t = problem.times
+    t, own = problem.times, trajectory.times
+    if own.abs().max() > FARTHEST or own.diff().min() < 2.0**-40 * own.abs().max():
+        raise ValueError(f"times: received {own[0]:g} to {own[-1]:g}, at least {own.diff().min():g} apart, expected times up to 1e18 that "
+                         "differ by more than 1e-12 of the largest; count them from a later origin, or choose another unit")
     if t is not None and abs(float(t[0] - trajectory.times[0])) > 1e-12 * float(t[-1] - t[0]):
         raise ValueError(f"trajectory: received a first time of {trajectory.times[0]:g}, expected the problem's {t[0]:g}")

@@ -48,9 +48,10 @@ class NavierStokes2D:
             raise ValueError(f"resolution: received {n}, expected an even whole number of at least 8; resample the fields, for example "
                              "with wellposed.numerics.vorticity.resample")
         for name, value, least in (("viscosity", viscosity, 0.0), ("length", length, 0.0), ("drag", drag, -1.0)):
-            if not (isinstance(value, int | float | np.number) and least < value < math.inf) or value < 0 or not _moderate(value):
+            fits = isinstance(value, int | float | np.number) and least < value and (value == 0 or 2.0**-60 <= value <= 2.0**60)
+            if not fits:
                 wanted = "a number of at least zero" if name == "drag" else "a positive number"
-                raise ValueError(f"{name}: received {value}, expected {wanted}, from 1e-30 to 1e30 unless it is zero; check its sign "
+                raise ValueError(f"{name}: received {value}, expected {wanted}, from 1e-18 to 1e18 unless it is zero; check its sign "
                                  "and its unit")
         fields = {"viscosity": float(viscosity), "resolution": int(n), "drag": float(drag), "length": float(length)}
         for name, value in (fields | {"forcing": balanced(forcing, "forcing", int(n), float(length))}).items():
@@ -130,6 +131,10 @@ def balanced(forcing: Forcing | None, what: str, n: int, length: float, why: str
     if f.shape != (n, n) or not torch.isfinite(f).all():
         raise ValueError(f"{what}: received the shape {tuple(f.shape)}, finite: {bool(torch.isfinite(f).all())}; expected ({n}, {n}) "
                          "finite nodal values, axes (y, x), or a function of arrays x and y that returns them")
+    lost = f - torch.fft.irfft2(without_nyquist(torch.fft.rfft2(f)), s=(n, n))
+    if lost.abs().max() > UNBALANCED * f.abs().max():
+        raise ValueError(f"{what}: received frequencies of n/2 of the size {lost.abs().max():.3g}, expected none, as their sign cannot be "
+                         "told at the nodes; take a finer grid, or filter them out")
     if f.mean().abs() > UNBALANCED * f.abs().max():
         raise ValueError(f"{what}: received a mean of {f.mean().item():.3g}, expected zero: it is {why}; "
                          "subtract the mean")

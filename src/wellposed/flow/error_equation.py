@@ -8,6 +8,7 @@ The error of integration is relative to |e|, so that each pass that adds e to v 
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -26,13 +27,16 @@ def corrected(equation: NavierStokes2D, slabs: Slabs, initial: Spectrum, step: f
 
     Args:
         slabs: v. initial: the spectrum from which u starts, (batch, n, n/2 + 1); modes not kept are dropped.
-        step: the largest step, of ETDRK4. edges: of the new slabs, by default those of v.
+        step: the largest step, of ETDRK4. edges: of the new slabs, on which v is sampled first, so that v and e
+            are as smooth as polynomials on them; by default those of v, as they are.
         limit: e may be so many times as large as v.
 
     Raises:
         ArithmeticError: e has grown beyond all sense: the steps are too long.
     """
-    edges = slabs.edges if edges is None else edges
+    if edges is not None and (slabs.degree != degree or not torch.equal(edges, slabs.edges)):
+        slabs = sampled(slabs, edges, degree)
+    edges = slabs.edges
     run = _Pass(equation, slabs, len(initial))
     e = run.system.pack(initial) - run.system.pack(slabs.values[:, 0, 0])
     f = equation.forcing_spectrum
@@ -40,14 +44,22 @@ def corrected(equation: NavierStokes2D, slabs: Slabs, initial: Spectrum, step: f
     largest = limit * (float(slabs.values.abs().max()) + float(e.abs().max()) + driven)
     better, errors = [], []
     before: Tensor | None = None
-    for a, b in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
-        v, e_nodes = run.slab(e, before, a, b, degree, step)
+    for s, (a, b) in enumerate(pairwise(edges.tolist())):
+        v, e_nodes = run.slab(e, before, s, degree, step)
         before, e = v[:, -1], e_nodes[:, -1]
         if not float(e.abs().max()) <= largest:
             raise ArithmeticError(f"the error equation has diverged between {a:g} and {b:g} with steps of {step:.3g}; take shorter steps")
         better.append(run.system.unpack(v + e_nodes))
         errors.append(run.system.unpack(e_nodes))
     return Slabs(edges, torch.stack(better, 1)), Slabs(edges, torch.stack(errors, 1))
+
+
+def sampled(slabs: Slabs, edges: Tensor, degree: int) -> Slabs:
+    """Continuous polynomials through the values at the nodes of other slabs."""
+    nodes = edges[:-1, None] + edges.diff()[:, None] * torch.from_numpy(chebyshev.lobatto(degree))
+    nodes[:, -1] = edges[1:]
+    nodes = nodes.clamp(float(slabs.edges[0]), float(slabs.edges[-1]))
+    return Slabs(edges, slabs.at(nodes.flatten()).unflatten(1, nodes.shape))
 
 
 class _Pass:
@@ -57,17 +69,17 @@ class _Pass:
         self.equation, self.system, self.slabs = equation, Galerkin(equation, batch), slabs
         self.v = self.system.pack(slabs.values)
 
-    def slab(self, e: Tensor, before: Tensor | None, a: float, b: float, degree: int, step: float) -> tuple[Tensor, Tensor]:
-        """v and e at the Chebyshev-Lobatto nodes between a and b; at a e is given for the v `before` it: v may jump, u does not."""
-        nodes, places = chebyshev.lobatto(degree), [0.0]
-        counts = [max(1, int(np.ceil(gap * (b - a) / step * (1 - 1e-9)))) for gap in np.diff(nodes)]
+    def slab(self, e: Tensor, before: Tensor | None, s: int, degree: int, step: float) -> tuple[Tensor, Tensor]:
+        """v and e at the Chebyshev-Lobatto nodes of a slab; e is given at its start for the v `before`: v may jump, u not."""
+        nodes, places, width = chebyshev.lobatto(degree), [0.0], float(self.slabs.widths[s])
+        counts = [max(1, int(np.ceil(gap * width / step * (1 - 1e-9)))) for gap in np.diff(nodes)]
         for start, gap, count in zip(nodes[:-1], np.diff(nodes), counts, strict=True):
             places += [start + gap * k / (2 * count) for k in range(1, 2 * count + 1)]
-        v, g = self.given(a + np.array(places) * (b - a))
+        v, g = self.given(s, np.array(places))
         e = e if before is None else e + (before - v[:, 0])
         out, at, i = [e], [0], 0
         for gap, count in zip(np.diff(nodes), counts, strict=True):
-            c = _multipliers(self.equation, float(f"{gap * (b - a) / count:.12g}"))
+            c = _multipliers(self.equation, float(f"{gap * width / count:.12g}"))
             for _ in range(count):
                 e = self.advance(e, c, v[:, i : i + 3].unbind(1), g[:, i : i + 3].unbind(1))
                 i += 2
@@ -75,19 +87,12 @@ class _Pass:
             at.append(i)
         return v[:, at], torch.stack(out, 1)
 
-    def given(self, times: np.ndarray) -> tuple[Tensor, Tensor]:
-        """v, and νΔv - αv - ∂v/∂t, at times within one slab of v, or several."""
-        edges, degree = self.slabs.edges.numpy(), self.slabs.degree
-        which = np.clip(np.searchsorted(edges, times[:-1] + 1e-12 * np.diff(times), side="right") - 1, 0, len(edges) - 2)
-        which = np.append(which, which[-1])
-        v, slope = [], []
-        for s in np.unique(which):
-            width = edges[s + 1] - edges[s]
-            place, own = np.clip((times[which == s] - edges[s]) / width, 0.0, 1.0), self.v[:, s]
-            v.append(apply(chebyshev.values(degree, place), own))
-            slope.append(apply(chebyshev.derivatives(degree, place) / width, own - own[:, :1]))
-        w = torch.cat(v, 1)
-        return w, self.system.linear * w - torch.cat(slope, 1)
+    def given(self, s: int, places: np.ndarray) -> tuple[Tensor, Tensor]:
+        """v, and νΔv - αv - ∂v/∂t, at places from 0 to 1 of a slab."""
+        degree, own = self.slabs.degree, self.v[:, s]
+        v = apply(chebyshev.values(degree, places), own)
+        slope = apply(chebyshev.derivatives(degree, places) / float(self.slabs.widths[s]), own - own[:, :1])
+        return v, self.system.linear * v - slope
 
     def advance(self, e: Tensor, c: Exponential, v: tuple[Tensor, ...], g: tuple[Tensor, ...]) -> Tensor:
         """One step of ETDRK4."""

@@ -30,7 +30,7 @@ class Galerkin:
     are exact. In the transforms mode -N comes first, which turns z by a phase and puts mode k of z² at index k + 2 N.
 
     Args:
-        batch: of flows. arithmetic: None for what suits the device.
+        batch: of flows. arithmetic: None for what suits device and size.
 
     Attributes:
         linear: -ν |k|² - α, (rows, columns), real. to_velocity: 1 / (k_x - i k_y), 0 for the mean.
@@ -65,7 +65,7 @@ class Galerkin:
         self.flows = max(c for c in range(1, most + 1) if self.batch % c == 0)
         wide = n if self.whole else n + SKEW
         self._grid = torch.zeros(self.flows, n, wide, dtype=torch.complex128, device=self.device)[..., :n]
-        self.arithmetic: Arithmetic = (arithmetic or (OnArrays if on_cpu else OnTensors))(self._new())
+        self.arithmetic: Arithmetic = (arithmetic or (OnArrays if on_cpu and self.whole else OnTensors))(self._new())
         of = self.arithmetic.of
         self._sum, self._mirrored, self._at = of(self._new()), of(self._new()), of(self._grid[:, :m, :m])
         if not self.whole:

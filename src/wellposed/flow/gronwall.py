@@ -17,28 +17,32 @@ class Steps:
     """Sub-intervals of slabs, none of which contains a piece's end or a frame's time inside.
 
     Attributes:
-        edges: (steps + 1,) times. slab, piece: (steps,) where each lies. left, right: (steps,) its place in the slab, from 0 to 1.
+        slab, piece: (steps,) where each lies. left, right: (steps,) its place in the slab, from 0 to 1.
+        ends: (times,) how many steps end by each of the times, which begin with the first edge.
     """
 
-    edges: np.ndarray
     slab: np.ndarray
     piece: np.ndarray
     left: np.ndarray
     right: np.ndarray
+    ends: np.ndarray
 
     @staticmethod
     def of(edges: np.ndarray, times: np.ndarray, pieces: int, subdivisions: int) -> Steps:
         """`subdivisions` equal parts of each slab, a multiple of `pieces`, cut further at `times`."""
-        lefts, rights, slabs = [], [], []
+        lefts, rights, slabs, ends, count = [], [], [], np.zeros(len(times), int), 0
         for s, (a, b) in enumerate(pairwise(edges)):
-            inside = times[(times > a) & (times < b)]
-            cuts = np.unique(np.concatenate([np.arange(subdivisions + 1) / subdivisions, (inside - a) / (b - a)]))
+            inside = np.flatnonzero((times > a) & (times <= b))
+            place = (times[inside] - a) / (b - a)
+            cuts = np.unique(np.concatenate([np.arange(subdivisions + 1) / subdivisions, place]))
+            ends[inside] = count + np.searchsorted(cuts, place)
+            count += len(cuts) - 1
             lefts.append(cuts[:-1])
             rights.append(cuts[1:])
             slabs.append(np.full(len(cuts) - 1, s))
         left, right, slab = (np.concatenate(x) for x in (lefts, rights, slabs))
         piece = np.minimum((0.5 * (left + right) * pieces).astype(int), pieces - 1)
-        return Steps(np.append(edges[slab] + left * (edges[slab + 1] - edges[slab]), edges[-1]), slab, piece, left, right)
+        return Steps(slab, piece, left, right, ends)
 
 
 def squares(gram: np.ndarray, steps: Steps, widths: np.ndarray, lost: float) -> np.ndarray:

@@ -50,7 +50,9 @@ class Evolution:
 
     def __getitem__(self, which: Any) -> Evolution:
         """Some of the samples: a number, a slice or an array of numbers."""
-        which = slice(which, which + 1 or None) if isinstance(which, int | np.integer) else which
+        if isinstance(which, int | np.integer):
+            k = range(len(self))[which]
+            which = slice(k, k + 1)
         which = torch.from_numpy(which) if isinstance(which, np.ndarray) else which
         return Evolution(self.equation, self.history[which], self.times)
 

@@ -65,8 +65,7 @@ class LastLayer(nn.Module):
 
     def __init__(self, frames: Float[Tensor, "batch time n n"], kept: Tensor) -> None:
         super().__init__()
-        self.register_buffer("frames", frames)
-        self.register_buffer("kept", kept)
+        self.frames, self.kept = frames, kept
         shape = (2 * frames.shape[1] - 2, *frames.shape[2:-1], frames.shape[-1] // 2 + 1, 2)
         self.factor = nn.Parameter(torch.zeros(shape, dtype=torch.float64))
         self.bias = nn.Parameter(torch.zeros(len(frames), *shape, dtype=torch.float64))

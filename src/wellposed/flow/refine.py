@@ -21,8 +21,9 @@ from wellposed.flow.problem import Evolution, navier_stokes
 from wellposed.flow.residual import SYSTEMS, residual, speed
 from wellposed.flow.slabs import Slabs, merged
 from wellposed.flow.trajectory import Trajectory
-from wellposed.numerics.vorticity import resample, to_field, to_spectrum
+from wellposed.numerics.vorticity import Spectrum, resample, to_field, to_spectrum
 
+ROUGH = 0.05  # of the residual of the initial field, held
 DIGITS = 1e-5  # what a pass leaves of an error, by experience
 MOST, DEGREE, HALVINGS = 8, 8, 3
 
@@ -70,7 +71,8 @@ class Refinement:
 
     def sample(self, k: int) -> Refinement:
         """The same for one sample."""
-        one, b = slice(k, k + 1), self.bound
+        k, b = range(len(self.problem))[k], self.bound
+        one = slice(k, k + 1)
         slabs, answer = Slabs(b.slabs.edges, b.slabs.values[one]), self.answer[one]
         numbers = {name: getattr(b, name)[one] for name in ("error", "residual", "speed", "initial")}
         return replace(self, answer=answer, bound=replace(b, **numbers, slabs=slabs, trajectory=answer), problem=self.problem[one],
@@ -134,6 +136,8 @@ def refine_flow(problem: Evolution, trajectory: Trajectory | None = None, tol: f
                 passes: int = MOST, mesh: str = "fixed") -> Refinement:
     """Passes of the error equation until every sample's bound is at most `tol`.
 
+    They start from the trajectory, or, where its residual is a twentieth or more of that of the initial field held, from the latter.
+
     Args:
         trajectory: anyone's; None starts from the initial field, held for all times of the problem.
         tol: of the relative velocity error |u - v| / |u| at the worst of the frames' times; None: as far as passes go.
@@ -143,7 +147,7 @@ def refine_flow(problem: Evolution, trajectory: Trajectory | None = None, tol: f
     Raises:
         ValueError: as `bound`; neither a trajectory nor times; options out of range.
     """
-    if against not in SYSTEMS or mesh not in ("fixed", "auto") or (tol is not None and not 0 < tol < math.inf) or passes < 0:
+    if against not in SYSTEMS or mesh not in ("fixed", "auto") or not _positive(tol) or passes < 0:
         raise ValueError(f"refine: received against={against!r}, mesh={mesh!r}, tol={tol}, passes={passes}; expected against of "
                          f"{', '.join(SYSTEMS)}, mesh 'fixed' or 'auto', a positive tol or None, and a number of passes")
     start = held(problem) if trajectory is None else trajectory
@@ -172,6 +176,10 @@ def _joined(whole: _Descent, good: Tensor, rest: Refinement) -> Refinement:
     return Refinement(answer, found, whole.problem, status, reached, cycles, value, whole.tol, whole.against, rest.history)
 
 
+def _positive(tol: float | None) -> bool:
+    return tol is None or (isinstance(tol, int | float) and 0 < tol < math.inf)
+
+
 def held(problem: Evolution) -> Trajectory:
     """The initial field at all times of the problem.
 
@@ -181,9 +189,12 @@ def held(problem: Evolution) -> Trajectory:
     if problem.times is None:
         raise ValueError("refine: received no trajectory, and a problem without times; give the problem times, such as "
                          "torch.linspace(0, 1, 11)")
-    w = to_spectrum(problem.vorticity) * problem.equation.modes.kept
-    edges = problem.times[[0, -1]]
-    return Trajectory.of(Slabs(edges, w[:, None, None].expand(-1, 1, 2, -1, -1).contiguous()), problem.times)
+    return Trajectory.of(still(to_spectrum(problem.vorticity) * problem.equation.modes.kept, problem.times[[0, -1]]), problem.times)
+
+
+def still(w: Spectrum, edges: Tensor) -> Slabs:
+    """A spectrum (batch, n, n/2 + 1) that does not move between two times."""
+    return Slabs(edges, w[:, None, None].expand(-1, 1, 2, -1, -1).contiguous())
 
 
 class _Descent:
@@ -205,8 +216,17 @@ class _Descent:
     def done(self) -> bool:
         return self.tol is not None and bool((self.value <= self.tol).all())
 
+    @property
+    def rough(self) -> bool:
+        """Whether the residual is no small part of that of the initial field, held: passes then do better from the latter."""
+        held_field = still(self.initial * self.equation.modes.kept, self.slabs.edges[:2])
+        rest = residual(self.equation, held_field, self.against).norm[:, 0] * float(self.slabs.widths.sum()) ** 0.5
+        return bool((self.bound.residual > ROUGH * rest).any())
+
     def run(self, passes: int, halvings: int) -> Refinement:
-        pace = pace_of(self.equation, self.problem.vorticity, self.slabs, self.tol, own=self.answer.coefficients is not None)
+        pace = pace_of(self.equation, self.problem.vorticity, self.slabs, self.tol)
+        if not self.done and self.rough:
+            self.slabs = still(self.initial * self.equation.modes.kept, self.slabs.edges[[0, -1]])
         halved, improving = 0, True
         while not self.done and self.taken < passes:
             improving = self.advance(pace, passes)

@@ -23,6 +23,7 @@ from wellposed.numerics.vorticity import Modes, Spectrum, whole_grid
 
 SYSTEMS = ("galerkin", "pde")
 UNIT = 2.0**-53
+TINY = 2.0**-400  # of sizes: squares of what is below it may vanish
 MARGIN = 1.25  # of rounding errors, which are others in the checker's own transforms
 
 
@@ -74,6 +75,8 @@ def at_gauss(equation: NavierStokes2D, slabs: Slabs, against: str) -> Iterator[t
     value, slope = chebyshev.values(degree, points), chebyshev.derivatives(degree, points)
     linear, f = equation.viscosity * band.square + equation.drag, _forcing(equation, out)
     digits = UNIT * _digits(m, degree)
+    driven = 0.0 if equation.forcing is None else float(equation.forcing.square().mean().sqrt()) / equation.lowest
+    least = 80 * (n - 1).bit_length() * UNIT * driven + TINY
     for s, v in enumerate(band.cut(slabs.values).unbind(1)):
         rate = slope / float(slabs.widths[s])
         w, change = apply(value, v), v - v[:, :1]
@@ -81,7 +84,7 @@ def at_gauss(equation: NavierStokes2D, slabs: Slabs, against: str) -> Iterator[t
         transport, product = _transport(w, band, out, m)
         r = (band.widened(apply(rate, change) + damped, out.top) + transport - f) * out.weights
         moved = (torch.from_numpy(abs(rate)) @ band.speed(change)[..., None]).amax((-2, -1))
-        yield r, digits * (moved + band.speed(damped).amax(-1) + out.speed(f) + product)
+        yield r, digits * (moved + band.speed(damped).amax(-1) + out.speed(f) + product) + least
 
 
 def _transport(w: Box, band: Band, out: Band, m: int) -> tuple[Box, Tensor]:
@@ -116,7 +119,8 @@ def speed(w: Spectrum, modes: Modes) -> Tensor:
 
 def apart(frames: Spectrum, w: Spectrum, modes: Modes) -> tuple[Tensor, Tensor]:
     """|u - v| of frames and of spectra w of polynomials, and by how much rounding of the frames' transforms may change it."""
-    return speed(frames - w, modes), MARGIN * 100 * (modes.n - 1).bit_length() * UNIT * speed(frames, modes)
+    rough = torch.linalg.vector_norm(torch.view_as_real(frames.resolve_conj()), dim=(-3, -2, -1)) * 2**0.5 / float(modes.x[0, 1])
+    return speed(frames - w, modes), MARGIN * (100 * (modes.n - 1).bit_length() * UNIT * rough + TINY)
 
 
 def spectrum(equation: NavierStokes2D, slabs: Slabs,

@@ -53,7 +53,8 @@ class Trajectory:
 
     def __getitem__(self, which: int | slice | Tensor) -> Trajectory:
         """Some of the samples."""
-        which = slice(which, which + 1 or None) if isinstance(which, int) else which
+        which = range(len(self))[which] if isinstance(which, int) else which
+        which = slice(which, which + 1) if isinstance(which, int) else which
         own = self.coefficients
         return Trajectory(self.times, self.vorticity[which], None if own is None else Slabs(own.edges, own.values[which]))
 

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from torch import Tensor
 
 from wellposed.flow import Enclosure, NavierStokes2D, Trajectory, solve
@@ -213,16 +213,25 @@ def _line(ax: Axes, line: Curve) -> bool:
 
 
 def _logarithmic(ax: Axes, both: bool) -> None:
+    """Plain labels: mathematical ones take most of the time of a figure."""
     ax.set_yscale("log")
     low, high = ax.get_ylim()
-    if high > 5 * low:
+    if high > 10 * low:
         ax.yaxis.set_major_locator(LogLocator(numticks=12))
-        ax.yaxis.set_minor_formatter(NullFormatter())
+        ax.yaxis.set_minor_locator(NullLocator())
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda y, _: _plain(y)))
+    ax.yaxis.set_minor_formatter(FuncFormatter(lambda y, _: _plain(y)))
     if both:
         ax.set_xscale("log")
         ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-        ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
-        ax.xaxis.set_minor_formatter(NullFormatter())
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: _plain(x)))
+        ax.xaxis.set_minor_locator(NullLocator())
+
+
+def _plain(x: float) -> str:
+    """10, 0.02, 1e-7."""
+    head, exponent = f"{x:.2e}".split("e")
+    return f"{x:g}" if -3 < int(exponent) < 4 else f"{float(head):g}e{int(exponent)}"
 
 
 def _say(ax: Axes, text: str, place: tuple[float, float], off: tuple[int, int], coordinates: Any, side: str) -> None:

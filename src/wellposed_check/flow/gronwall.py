@@ -20,6 +20,7 @@ from wellposed_check.flow.evidence import PIECES, Flow, Polynomials
 from wellposed_check.flow.interpolation import along, interpolation, points
 
 SUBDIVISIONS = 16
+TINY = 2.0**-400  # of sizes: squares of what is below it may vanish
 LOST = 200.0  # units of rounding for each node of the grid: what inner products of at most 2 n² numbers may lose
 
 
@@ -31,6 +32,7 @@ def inner_products(flow: Flow, whole: Polynomials, against: str) -> tuple[Array,
     x, _ = legendre.leggauss(2 * degree + 1)
     value, slope = interpolation(degree, x), interpolation(degree, x, derivative=True)
     force = Band(min(flow.n // 2 - 1, out.top), flow.length)
+    forced = 80 * (flow.n - 1).bit_length() * UNIT * np.sqrt(np.mean(flow.forcing**2)) / band.x[1]
     f = force.widened(force.of(flow.forcing), out.top)
     linear, weight = flow.viscosity * band.square + flow.drag, np.sqrt(out.twice * out.psi)
     digits = 80 * (m - 1).bit_length() + 16 * (degree + 4) * (1 + 2 / np.pi * np.log(degree + 1))
@@ -47,7 +49,7 @@ def inner_products(flow: Flow, whole: Polynomials, against: str) -> tuple[Array,
         strong, root = np.abs(vorticity).max((-2, -1)), np.sqrt(band.square)
         product = band.speed(w) * strong + np.sqrt((u1**2 + u2**2).max((-2, -1))) * band.speed(root * w)
         scale = moved.max(-1) + band.speed(linear * w).max(-1) + out.speed(f) + product.max(-1)
-        roundings.append(digits * UNIT * scale)
+        roundings.append(digits * UNIT * scale + forced + TINY)
     return np.stack(grams, 1), np.stack(roundings, 1)
 
 
@@ -70,7 +72,9 @@ def over_time(flow: Flow, whole: Polynomials, against: str, times: Array) -> Arr
         v, width = whole.values[:, s], b - a
         if s:
             e = e + band.speed(v[:, 0] - whole.values[:, s - 1, -1])
-        cuts = np.unique(np.concatenate([np.arange(SUBDIVISIONS + 1) / SUBDIVISIONS, (times[(times > a) & (times < b)] - a) / width]))
+        inside = np.flatnonzero((times > a) & (times <= b))
+        place = (times[inside] - a) / width
+        cuts = np.unique(np.concatenate([np.arange(SUBDIVISIONS + 1) / SUBDIVISIONS, place]))
         h = np.diff(cuts) * width
         rho = np.sqrt(_squares(gram[:, s], lost, cuts) * h) + rounding[:, s, None] * np.sqrt(h)
         at = _ends(flow, whole, s, against)
@@ -80,7 +84,7 @@ def over_time(flow: Flow, whole: Polynomials, against: str, times: Array) -> Arr
         factor, added = np.exp(h * mean), rho * np.sqrt(h * np.where(small, 1 + z, np.expm1(z) / np.where(small, 1.0, z)))
         for i, right in enumerate(cuts[1:]):
             e = factor[:, i] * e + added[:, i]
-            found[:, np.abs(times - (a + right * width)) <= 1e-9 * width] = e[:, None]
+            found[:, inside[place == right]] = e[:, None]
     return found * (1 + 1e-9)
 
 
@@ -134,9 +138,9 @@ def apart(frames: Array, band: Band, w: Array, whole: bool = True) -> tuple[Arra
     wide = np.fft.rfft2(frames, norm="forward")
     kx, ky = 2 * np.pi / band.length * np.arange(n // 2 + 1.0), 2 * np.pi / band.length * np.fft.fftfreq(n, 1 / n)[:, None]
     weights = np.where(np.arange(n // 2 + 1) % (n // 2) > 0, 2.0, 1.0) / np.where(kx**2 + ky**2 > 0, kx**2 + ky**2, np.inf)
-    size = np.sqrt((weights * np.abs(wide) ** 2).sum((-2, -1)))
+    rough = np.sqrt(np.mean(frames**2, (-2, -1))) / kx[1]
     inside = band.of(frames)
     inner = band.speed(inside - w)
     wide[..., : band.top + 1, : band.top + 1] = wide[..., n - band.top:, : band.top + 1] = 0.0
     outer = (weights * np.abs(wide) ** 2).sum((-2, -1)) if whole else 0.0
-    return np.sqrt(inner**2 + outer), 100 * (n - 1).bit_length() * UNIT * size
+    return np.sqrt(inner**2 + outer), 100 * (n - 1).bit_length() * UNIT * rough + TINY

@@ -50,15 +50,17 @@ def measured(equation: Linear, run: Run) -> tuple[Array, Array]:
 
 
 def apart(equation: Linear, run: Run) -> float:
-    """The largest |frame - v|, v the polynomials; the mean and frequencies of n/2 count as the lowest wave number would."""
-    data, band, found = equation.data, Band.kept(equation.flow.n, equation.flow.length), 0.0
+    """The largest |frame - v|, v the polynomials, with rounding; the mean and frequencies of n/2 count as the lowest wave number would."""
+    data, band, each = equation.data, Band.kept(equation.flow.n, equation.flow.length), []
+    level = 80 * (equation.flow.n - 1).bit_length()
     for i, t in enumerate(run.times):
         d = run.frames[:, i] - band.nodal(run.at(t), equation.flow.n)
         w = data.of(d)
         w[:, 0, 0] = 0.0
         beyond = np.mean((d - data.nodal(w, equation.flow.n)) ** 2, (-2, -1)) * data.x[1] ** (2 * ORDERS[equation.name])
-        found = max(found, float(np.sqrt(equation.size(data, w) + beyond).max()))
-    return found
+        rough = level * UNIT * np.sqrt(np.mean(run.frames[:, i] ** 2, (-2, -1))) * data.x[1] ** ORDERS[equation.name]
+        each.append(np.sqrt(equation.size(data, w) + beyond) + rough)
+    return float(np.max(each))
 
 
 def state(evidence: Evidence, arithmetic: str) -> Statement:
@@ -85,5 +87,5 @@ def state(evidence: Evidence, arithmetic: str) -> Statement:
                      ("spectra are those of real fields with mean zero, in the modes kept; polynomials join; div b = 0 by "
                       "construction", "checked"),
                      (f"the frames, at their times, differ from v by at most {float(near[0])!r}, in |.|", "checked")),
-        reference="parabolic isometry, docs/theorems/flow.md; wellposed_check/SPEC.md, section 14",
+        reference="parabolic isometry, docs/theorems/flow.md; wellposed_check/SPEC.md, section 10.4",
         witness=tuple(name for name in names if name in evidence.arrays))

@@ -26,8 +26,9 @@ def enclosure(evidence: Evidence, flow: Flow, against: str) -> tuple[float, floa
         near, (far, rounding) = over_time(flow, second, against, times), _from(second, band, times, frames)
         most, least = np.minimum(most, far + rounding + near), np.maximum(0.0, far - rounding - near)
     size, _ = apart(frames, band, np.zeros(band.shape))
-    above = np.where(most < size, most / np.maximum(size - most, 1e-300), np.where(most == 0.0, 0.0, np.inf))
-    return float((least / np.maximum(size + most, 1e-300)).max()), float(above.max())
+    at_rest = ~frames.any((2, 3)) & ~flow.initial.any((1, 2))[:, None] & (times <= (times[-1] if not flow.forcing.any() else times[0]))
+    above = np.where(most < size, most / np.maximum(size - most, 1e-300), np.inf)
+    return float((least / np.maximum(size + most, 1e-300)).max()), float(np.where(at_rest, 0.0, above).max())
 
 
 def _from(whole: Polynomials, band: Band, times: np.ndarray, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -45,13 +46,14 @@ def state_against(against: str, evidence: Evidence, arithmetic: str) -> Statemen
     demand(lower >= bracket[0], "the lower end of the bracket does not follow from the witness")
     demand(upper <= bracket[1] or bracket[1] >= NOTHING, "the upper end of the bracket does not follow from the witness")
     names = ("initial", "forcing", "frames", "times", "edges", "nodes", "grid", "abscissas", "companion_edges", "companion_nodes",
-             "companion_grid", "bracket")
+             "companion_grid", "companion_abscissas", "bracket")
     return Statement(
         id=f"flow.{against}_error/1",
-        quantity="the largest over samples and times of |u - v| / |u|, root mean squares of velocities over the box; v: the frames, "
-        f"u: the exact solution of {SYSTEMS[against]} from the initial field",
+        quantity="the largest over samples and the frames' times of |u - v| / |u|, root mean squares of velocities over the box; v: the "
+        f"frames, u: the exact solution of {SYSTEMS[against]} from the initial field",
         lower=float(bracket[0]), upper=None if bracket[1] >= NOTHING else float(bracket[1]), kind="theorem", arithmetic=arithmetic,
         assumptions=(("viscosity, drag and forcing are those of the flow that is meant; nodal values are those of trigonometric "
-                      "polynomials", "assumed"), ("spectra are those of real fields with mean zero, in the modes kept", "checked")),
+                      "polynomials; means, and of the forcing frequencies of n/2, are left out", "assumed"),
+                     ("spectra are those of real fields with mean zero, in the modes kept", "checked")),
         reference="Gronwall's inequality with a computed residual and rate of strain; wellposed_check/SPEC.md, section 10",
         witness=tuple(name for name in names if name in evidence.arrays))
