@@ -25,6 +25,7 @@ from scipy.io import netcdf_file
 import wellposed
 from wellposed.flow import Evolution, NavierStokes2D, Refinement, solve
 from wellposed.numerics.vorticity import resample, to_field, to_spectrum, velocity
+from wellposed.report.certified import outward
 
 FILE, FOLDER = "monthly_navy_winds.cdf", Path("/usr/share/ferret-vis/data")
 EARTH, DAY = 6.371, 86400.0  # units: a megametre, that is a thousand kilometres, and a day
@@ -91,20 +92,17 @@ def box(winds: tuple[np.ndarray, ...], o: argparse.Namespace) -> Box:
     share = ((slope[1] * b - slope[0] * a) ** 2).mean() / (w**2).mean()
     sizes = [(p**2 + q**2).mean() / (u**2 + v**2).mean() for p, q in ((a, b), (window * a, window * b), turning)]
     return Box([u, v], turning, w, (
-        f"kinetic energy: {percent(sizes[0])} is left less the mean wind, {percent(sizes[1])} under the window, {percent(sizes[2])} "
-        f"without divergence; of the vorticity then, in the mean square, {percent(share)} is the window's own making"))
-
-
-def percent(x: float) -> str:
-    return f"{100 * x:.2g} %"
+        f"of their kinetic energy {sizes[0]:.0%} is left without the mean wind, {sizes[1]:.0%} under the window, {sizes[2]:.0%} without "
+        f"divergence; of the mean square vorticity then, {share:.1%} is the window's own making"))
 
 
 def said(certificate: wellposed.Certificate) -> str:
-    """Both ends of the one claim."""
+    """Both ends of the one claim, rounded outwards."""
     [c] = certificate.claims
     if c.upper is None or c.upper > 1:
         return "nothing useful is proved"
-    return f"between {percent(c.lower or 0.0)} and {percent(c.upper)} of the speed at the worst time, both proved"
+    most = f"{outward(100 * c.upper, True, 3)} % of the speed at the worst time, proved"
+    return f"at least {outward(100 * c.lower, False, 3)} % and at most {most}" if c.lower else f"at most {most}"
 
 
 def main() -> None:
@@ -116,7 +114,7 @@ def main() -> None:
     equation = NavierStokes2D(o.viscosity * DAY / 1e12, o.nodes, length=o.side)
     times = torch.linspace(0, o.days, 4 * math.ceil(o.days) + 1, dtype=torch.float64)
     problem = Evolution(equation, start.w, times)
-    quick = solve(equation, start.w, times, method="cnab2", slab=0.25)
+    quick = solve(equation, problem.vorticity, times, method="cnab2", slab=0.25)
     print(f"\n{o.days:g} days ahead by the method of Adams and Bashforth; how far is that from the exact flow?")
     for against, name in (("galerkin", f"of the modes that {o.nodes} nodes keep"), ("pde", "of the equation, all modes")):
         print(f"  {name}: {said(wellposed.certify(problem, quick, against=against))}")
@@ -134,7 +132,7 @@ def meaning(start: Box, o: argparse.Namespace) -> str:
     try:
         later = box(read(o.folder, f"{year + month // 12}-{month % 12 + 1:02d}"), o).turning
         square = sum(((p - q) ** 2).mean() for p, q in zip(later, start.turning, strict=True)) / sum((q**2).mean() for q in start.turning)
-        scale = (f" By the next month the real mean winds here, treated alike, had changed by {percent(math.sqrt(square))}: no bound above "
+        scale = (f" By the next month the real mean winds here, treated alike, had changed by {math.sqrt(square):.0%}: no bound above "
                  "knows of it.")
     except SystemExit:
         scale = ""
@@ -159,6 +157,9 @@ def draw(start: Box, better: Refinement, whole: Refinement, o: argparse.Namespac
         image = ax.imshow(w, cmap="RdBu_r", vmin=-largest, vmax=largest, origin="lower", extent=(-half, half, -half, half))
         ax.set(title=title, xlabel="km", ylabel="km")
         figure.colorbar(image, ax=ax, shrink=0.9)
+    for ax in axes.flat[:3]:
+        ax.set_xticks((-half, 0, half))
+        ax.set_yticks((-half, 0, half))
     for result, name in ((whole, "the equation, all modes"), (better, f"the modes that {o.nodes} nodes keep")):
         axes[1, 1].semilogy(result.bound.times[1:], result.bound.relative[0, 1:], label=f"against {name}")
     axes[1, 1].set(title="The relative velocity error is at most", xlabel="days")

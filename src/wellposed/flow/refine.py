@@ -23,7 +23,7 @@ from wellposed.flow.slabs import Slabs, merged
 from wellposed.flow.trajectory import Trajectory
 from wellposed.numerics.vorticity import Spectrum, resample, to_field, to_spectrum
 
-ROUGH = 0.05  # of the residual of the initial field, held
+ROUGH = 1e-3  # of the residual of the initial field, held: above it passes from the latter left less, in all flows tried
 DIGITS = 1e-5  # what a pass leaves of an error, by experience
 MOST, DEGREE, HALVINGS = 8, 8, 3
 
@@ -136,7 +136,7 @@ def refine_flow(problem: Evolution, trajectory: Trajectory | None = None, tol: f
                 passes: int = MOST, mesh: str = "fixed") -> Refinement:
     """Passes of the error equation until every sample's bound is at most `tol`.
 
-    They start from the trajectory, or, where its residual is a twentieth or more of that of the initial field held, from the latter.
+    They start from the trajectory, or, where its residual is a thousandth or more of that of the initial field held, from the latter.
 
     Args:
         trajectory: anyone's; None starts from the initial field, held for all times of the problem.
