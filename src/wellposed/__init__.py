@@ -36,7 +36,8 @@ def __getattr__(name: str) -> Any:
         return getattr(import_module(_WHERE[name]), name)
     if name in ("elliptic", "flow", "sequence", "training"):
         return import_module(f"wellposed.{name}")
-    raise AttributeError(f"module 'wellposed' has no attribute {name!r}; it has {', '.join(__all__)} and the rooms elliptic, flow and sequence")
+    raise AttributeError(f"module 'wellposed' has no attribute {name!r}; it has {', '.join(__all__)} and the rooms elliptic, flow, "
+                         "sequence")
 
 
 def __dir__() -> list[str]:

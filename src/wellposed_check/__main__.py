@@ -13,7 +13,7 @@ def parser() -> argparse.ArgumentParser:
         prog="wellposed check", description="Re-verify a certificate without trusting, or importing, what made it.",
         epilog="exit code: 0 holds, 1 fails, 3 undecided, 4 refused (forged, damaged, or about something else)")
     p.add_argument("certificate", help="certificate.json, or the folder that holds it and its witness")
-    p.add_argument("--problem", help="the problem's arrays (.npz, or .npy with the first one): are they the certificate's?")
+    p.add_argument("--problem", help="the problem's arrays (.npz, or .npy with the first by name): are they the certificate's?")
     p.add_argument("--answer", help="the answer (.npz or .npy): is it the certificate's?")
     return p
 

@@ -121,6 +121,7 @@ def polynomials(equation: NavierStokes2D, trajectory: Trajectory, kept: Spectrum
     return Slabs(own.edges, own.values * equation.modes.kept)
 
 
+@torch.no_grad()
 def bound(equation: NavierStokes2D, trajectory: Trajectory, against: str = "galerkin", start: Tensor | None = None,
           growth: str = "strain") -> Bound:
     """A proved bound of the velocity error of `trajectory`, from its own residual.
@@ -142,6 +143,7 @@ def bound(equation: NavierStokes2D, trajectory: Trajectory, against: str = "gale
     return found
 
 
+@torch.no_grad()
 def of_frames(equation: NavierStokes2D, trajectory: Trajectory, against: str, start: Tensor | None = None,
               growth: str = "strain") -> Bound:
     """`bound`, however coarse the frames are."""

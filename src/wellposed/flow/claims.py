@@ -46,11 +46,14 @@ class Enclosure:
 
     @property
     def relative(self) -> tuple[Tensor, Tensor]:
-        """Both ends of |u - v| / |u|; the upper is infinite where it is not below one."""
-        size = self.own.speed
-        most = torch.where(self.upper < size, self.upper / (size - self.upper).clamp(min=1e-300), torch.inf)
+        """Both ends of |u - v| / |u|, |u| being near both speeds; the upper is infinite where |u| may be zero."""
+        slow, fast = self.own.speed - self.upper, self.own.speed + self.upper
+        if self.companion is not None:
+            other, near = self.companion.speed, self.companion.error
+            slow, fast = slow.maximum(other - near), fast.minimum(other + near)
+        most = torch.where(slow > 0, self.upper / slow.clamp(min=1e-300), torch.inf)
         most = torch.where(self.own.at_rest, 0.0, most)
-        return self.lower / (size + self.upper).clamp(min=1e-300), most
+        return self.lower / fast.clamp(min=1e-300), most
 
 
 @torch.no_grad()

@@ -50,8 +50,8 @@ class NavierStokes2D:
         for name, value, least in (("viscosity", viscosity, 0.0), ("length", length, 0.0), ("drag", drag, -1.0)):
             fits = isinstance(value, int | float | np.number) and least < value and (value == 0 or 2.0**-60 <= value <= 2.0**60)
             if not fits:
-                wanted = "a number of at least zero" if name == "drag" else "a positive number"
-                raise ValueError(f"{name}: received {value}, expected {wanted}, from 1e-18 to 1e18 unless it is zero; check its sign "
+                wanted = "a number of at least zero, from 1e-18 if not zero" if name == "drag" else "a positive number, from 1e-18 to 1e18"
+                raise ValueError(f"{name}: received {value}, expected {wanted}; check its sign "
                                  "and its unit")
         fields = {"viscosity": float(viscosity), "resolution": int(n), "drag": float(drag), "length": float(length)}
         for name, value in (fields | {"forcing": balanced(forcing, "forcing", int(n), float(length))}).items():
@@ -138,4 +138,4 @@ def balanced(forcing: Forcing | None, what: str, n: int, length: float, why: str
     if f.mean().abs() > UNBALANCED * f.abs().max():
         raise ValueError(f"{what}: received a mean of {f.mean().item():.3g}, expected zero: it is {why}; "
                          "subtract the mean")
-    return f - f.mean()
+    return f

@@ -61,6 +61,7 @@ class Galerkin:
     def _buffers(self, arithmetic: type[Arithmetic] | None) -> None:
         n, m, on_cpu = self.n, 2 * self.top + 1, self.device.type == "cpu"
         self.whole = not on_cpu or n < WHOLE
+        self._square = self._square_whole if self.whole else self._square_pruned
         most = self.batch if not on_cpu else max(1, CACHE // n**2 if self.whole else 1)
         self.flows = max(c for c in range(1, most + 1) if self.batch % c == 0)
         wide = n if self.whole else n + SKEW
@@ -115,28 +116,25 @@ class Galerkin:
 
     def tendency(self, out: Array) -> None:
         """-u·∇w + f of these flows, (flows, rows, columns)."""
-        a = self.arithmetic
-        square = a.of(self._square_whole() if self.whole else self._square_pruned())
+        a, square, half = self.arithmetic, self._square(), self._sum
         if self._half_force is None:
-            a.multiply(square, self._constants[1], self._sum)
+            a.multiply(square, self._constants[1], half)
         else:
-            a.add_product(self._half_force, self._constants[1], square, self._sum)
-        a.mirror(self._sum, self._mirrored)
-        a.add(self._sum, self._mirrored, out)
+            a.add_product(self._half_force, self._constants[1], square, half)
+        a.mirror(half, self._mirrored)
+        a.add(half, self._mirrored, out)
 
-    def _square_whole(self) -> Tensor:
+    def _square_whole(self) -> Array:
         z = torch.fft.ifft2(self._grid, norm="forward")
-        array = self.arithmetic.of(z)
-        self.arithmetic.multiply(array, array, array)
-        return torch.fft.fft2(z)[:, self._middle, self._middle]
+        return self.arithmetic.of(torch.fft.fft2(z.mul_(z)))[:, self._middle, self._middle]
 
-    def _square_pruned(self) -> Tensor:
+    def _square_pruned(self) -> Array:
         """Rows that are zero, or not kept, are not transformed; columns are in blocks."""
         self._grid[0, : len(self.linear)] = torch.fft.ifft(self._rows, norm="forward")
         for columns, kept in self._blocks:
             z = torch.fft.ifft(columns, dim=0, norm="forward")
             kept.copy_(torch.fft.fft(z.mul_(z), dim=0)[self._middle].t())
-        return torch.fft.fft(self._kept, dim=0)[self._middle].t()[None]
+        return self.arithmetic.of(torch.fft.fft(self._kept, dim=0)[self._middle].t()[None])
 
     def pack(self, spectrum: Spectrum) -> Box:
         """The modes that are kept of whole spectra (..., n, n/2 + 1), without their means."""

@@ -32,7 +32,7 @@ class Trajectory:
 
     def __init__(self, times: Array, vorticity: Array, coefficients: Slabs | None = None) -> None:
         t, w = torch.as_tensor(times, dtype=torch.float64).cpu(), torch.as_tensor(vorticity)
-        w = w[None] if w.ndim == 3 else w
+        w = (w[None] if w.ndim == 3 else w).detach()
         if t.ndim != 1 or len(t) < 2 or not torch.isfinite(t).all() or not (t.diff() > 0).all():
             raise ValueError(f"times: received {_short(t)}, expected at least two finite times that increase; sort the frames, and leave "
                              "out those that are there twice")

@@ -19,16 +19,18 @@ def enclosure(evidence: Evidence, flow: Flow, against: str) -> tuple[float, floa
     band, own = Band.kept(flow.n, flow.length), read_polynomials(evidence, flow)
     times, frames = read_frames(evidence, flow, own)
     most = over_time(flow, own, against, times) + np.add(*_from(own, band, times, frames))
-    least = np.zeros_like(most)
+    least, (size, _) = np.zeros_like(most), apart(frames, band, np.zeros(band.shape))
+    slow, fast = size - most, size + most
     if "companion_nodes" in evidence.arrays:
         second = read_polynomials(evidence, flow, "companion_")
         demand(second.edges[0] == own.edges[0] and second.edges[-1] >= times[-1], "the companion does not cover the times")
         near, (far, rounding) = over_time(flow, second, against, times), _from(second, band, times, frames)
         most, least = np.minimum(most, far + rounding + near), np.maximum(0.0, far - rounding - near)
-    size, _ = apart(frames, band, np.zeros(band.shape))
-    at_rest = ~frames.any((2, 3)) & ~flow.initial.any((1, 2))[:, None] & (times <= (times[-1] if not flow.forcing.any() else times[0]))
-    above = np.where(most < size, most / np.maximum(size - most, 1e-300), np.inf)
-    return float((least / np.maximum(size + most, 1e-300)).max()), float(np.where(at_rest, 0.0, above).max())
+        other = np.stack([band.speed(second.at(t)) for t in times], 1)
+        slow, fast = (np.maximum(size - most, other * (1 - 1e-12) - near), np.minimum(size + most, other * (1 + 1e-12) + near))
+    at_rest = ~frames.any((2, 3)) & ~flow.initial.any((1, 2))[:, None] & np.less_equal(times, times[0] if flow.forcing.any() else times[-1])
+    above = np.where(slow > 0.0, most / np.maximum(slow, 1e-300), np.inf)
+    return float((least / np.maximum(fast, 1e-300)).max()), float(np.where(at_rest, 0.0, above).max())
 
 
 def _from(whole: Polynomials, band: Band, times: np.ndarray, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
