@@ -61,7 +61,6 @@ class Galerkin:
     def _buffers(self, arithmetic: type[Arithmetic] | None) -> None:
         n, m, on_cpu = self.n, 2 * self.top + 1, self.device.type == "cpu"
         self.whole = not on_cpu or n < WHOLE
-        self._square = self._square_whole if self.whole else self._square_pruned
         most = self.batch if not on_cpu else max(1, CACHE // n**2 if self.whole else 1)
         self.flows = max(c for c in range(1, most + 1) if self.batch % c == 0)
         wide = n if self.whole else n + SKEW
@@ -116,7 +115,8 @@ class Galerkin:
 
     def tendency(self, out: Array) -> None:
         """-u·∇w + f of these flows, (flows, rows, columns)."""
-        a, square, half = self.arithmetic, self._square(), self._sum
+        a, half = self.arithmetic, self._sum
+        square = self._square_whole() if self.whole else self._square_pruned()
         if self._half_force is None:
             a.multiply(square, self._constants[1], half)
         else:
