@@ -71,12 +71,15 @@ def test_forgeries_of_both_sides():
     assert {f.strength for f in left} <= {"full"}
 
 
-@pytest.mark.parametrize("how", BROKEN)
+REFUTED = ["frozen", "no forcing", "another viscosity", "wrong error", "slabs that do not join", "another start"]
+
+
+@pytest.mark.parametrize("how", [how for how in BROKEN if how not in REFUTED])
 def test_broken_trajectories_do_not_pass(how):
     check_broken(lambda: wellposed.certify(question(), BROKEN[how](), 1e-3), "galerkin_error")
 
 
-@pytest.mark.parametrize("how", ["frozen", "no forcing", "another viscosity", "wrong error", "slabs that do not join", "another start"])
+@pytest.mark.parametrize("how", REFUTED)
 def test_what_is_wrong_is_refuted_from_both_sides(how):
     certificate = wellposed.certify(question(), BROKEN[how](), 1e-3)
     assert certificate.verdict is False
@@ -114,8 +117,7 @@ def test_what_is_claimed_is_true(against, two_sided):
     assert certificate.check().status is True
 
 
-@pytest.mark.parametrize("error", [0.0, 1e-9, 1e-2])
-@pytest.mark.parametrize("samples", [1, 3])
+@pytest.mark.parametrize(("samples", "error"), [(1, 0.0), (3, 1e-9), (1, 1e-2)])
 def test_round_trip(samples, error):
     check_round_trip(certified("galerkin", True, samples, None, error))
 

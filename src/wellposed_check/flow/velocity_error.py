@@ -28,7 +28,8 @@ def enclosure(evidence: Evidence, flow: Flow, against: str) -> tuple[float, floa
         most, least = np.minimum(most, far + rounding + near), np.maximum(0.0, far - rounding - near)
         other = np.stack([band.speed(second.at(t)) for t in times], 1)
         slow, fast = (np.maximum(size - most, other * (1 - 1e-12) - near), np.minimum(size + most, other * (1 + 1e-12) + near))
-    at_rest = ~frames.any((2, 3)) & ~np.asarray(flow.initial.any((1, 2)))[:, None] & np.less_equal(times, times[0] if flow.forcing.any() else times[-1])
+    rest = np.asarray(flow.initial.any((1, 2)))[:, None]
+    at_rest = ~frames.any((2, 3)) & ~rest & np.less_equal(times, times[0] if flow.forcing.any() else times[-1])
     above = np.where(slow > 0.0, most / np.maximum(slow, 1e-300), np.inf)
     return float((least / np.maximum(fast, 1e-300)).max()), float(np.where(at_rest, 0.0, above).max())
 
