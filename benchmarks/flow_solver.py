@@ -4,9 +4,10 @@
 
 Peers: exponax 0.2.0 (ETDRK4, jitted: a `lax.scan` over steps, `vmap` over flows) and torch-cfd 0.2.6 (its "RK4-CN", a batch of spectra);
 those that are not installed are left out. Decaying turbulence, ν = 1e-3, the same field, grid, step and number of steps for all, from
-spectrum to spectrum; compilation and set-up are not counted. "difference" is that of the results, relative. Processes are pinned to one
-core where the system allows. Runs take turns; a ratio is the median, over the turns, of ours to theirs in the same turn. Exits 1
-if a target for single flows is missed.
+spectrum to spectrum; compilation and set-up are not counted. "difference" is that of the results, relative: exponax keeps one mode less.
+Processes are pinned to one core where the system allows. Runs take turns; a ratio is the median, over the turns, of ours to theirs in
+the same turn. Other work on the machine slows ours more than exponax's: it makes many small calls, and exponax's is one compiled loop.
+Exits 1 if a target for single flows is missed.
 """
 
 from __future__ import annotations

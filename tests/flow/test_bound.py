@@ -259,7 +259,7 @@ def test_relative_bounds_are_of_the_true_flow():
     e, flow = short()
     found = of_frames(e, changed(flow, smooth_error(flow, 0.1)), "galerkin")
     size = distance(found.trajectory.vorticity, 0.0)
-    np.testing.assert_allclose(found.relative, found.error / (size - found.error.numpy()), rtol=1e-12)
+    np.testing.assert_allclose(found.relative, found.error.numpy() / (size - found.error.numpy()), rtol=1e-12)
     nothing = of_frames(e, changed(flow, smooth_error(flow, 1e3)), "galerkin")
     assert float(nothing.relative.max()) == math.inf
 
