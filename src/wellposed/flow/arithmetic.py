@@ -1,4 +1,4 @@
-"""Arithmetic on the buffers of a solver: numpy's for small arrays on a processor, where calls cost less; torch's elsewhere.
+"""Arithmetic on the buffers of a solver: numpy's for single flows on a processor, where calls cost less; torch's elsewhere.
 
 Both have the same functions. Results go to the last argument, which may be one of the others. Arrays of numpy share the memory of the
 tensors they are of.
@@ -34,6 +34,9 @@ class Arithmetic(Protocol):
     def add_product(self, c: Array, a: Array, b: Array, out: Array) -> Any:
         """c + a b."""
 
+    def add_multiple(self, c: Array, a: float, b: Array, out: Array) -> Any:
+        """c + a b, a number."""
+
     def mirror(self, a: Array, out: Array) -> Any:
         """The conjugate, backwards along the last two axes."""
 
@@ -53,6 +56,9 @@ class OnArrays:
     def add_product(self, c: np.ndarray, a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
         np.add(c, np.multiply(a, b, self._products[b.dtype]), out)
 
+    def add_multiple(self, c: np.ndarray, a: float, b: np.ndarray, out: np.ndarray) -> None:
+        np.add(c, np.multiply(b, a, self._products[b.dtype]), out)
+
     def mirror(self, a: np.ndarray, out: np.ndarray) -> None:
         np.conjugate(a[..., ::-1, ::-1], out)
 
@@ -66,14 +72,17 @@ class OnTensors:
     def of(self, tensor: Tensor) -> Tensor:
         return tensor
 
-    def multiply(self, a: Tensor, b: Tensor | float, out: Tensor) -> None:
-        torch.mul(a, b, out=out)  # type: ignore[arg-type]
+    def multiply(self, a: Tensor, b: Tensor, out: Tensor) -> None:
+        torch.mul(a, b, out=out)
 
     def add(self, a: Tensor, b: Tensor, out: Tensor) -> None:
         torch.add(a, b, out=out)
 
     def add_product(self, c: Tensor, a: Tensor, b: Tensor, out: Tensor) -> None:
         torch.addcmul(c, a, b, out=out)
+
+    def add_multiple(self, c: Tensor, a: float, b: Tensor, out: Tensor) -> None:
+        torch.add(c, b, alpha=a, out=out)
 
     def mirror(self, a: Tensor, out: Tensor) -> None:
         out.copy_(a.flip(-2, -1).conj())

@@ -39,8 +39,7 @@ class RK4CN:
                     system.vorticity(chunk)
                     system.tendency(new if memory else total)
                     if memory:
-                        a.multiply(total_parts, memory, total_parts)
-                        a.add(total_parts, new_parts, total_parts)
+                        a.add_multiple(new_parts, memory, total_parts, total_parts)
                     a.multiply(parts, decay, parts)
                     a.add_product(parts, gain, total_parts, parts)
 
@@ -95,8 +94,7 @@ class CNAB2(HeunCN):
             for _ in range(steps - 1):
                 system.vorticity(chunk)
                 system.tendency(new[0])
-                a.multiply(old, -1 / 3, slope)
-                a.add(slope, new[1], slope)
+                a.add_multiple(new[1], -1 / 3, old, slope)
                 a.multiply(parts, self.decay, parts)
                 a.add_product(parts, self.gain_of_two, slope, parts)
                 self.first, self.second = self.second, self.first

@@ -65,7 +65,7 @@ class Galerkin:
         self.flows = max(c for c in range(1, most + 1) if self.batch % c == 0)
         wide = n if self.whole else n + SKEW
         self._grid = torch.zeros(self.flows, n, wide, dtype=torch.complex128, device=self.device)[..., :n]
-        self.arithmetic: Arithmetic = (arithmetic or (OnArrays if on_cpu and self.whole else OnTensors))(self._new())
+        self.arithmetic: Arithmetic = (arithmetic or (OnArrays if on_cpu and self.whole and self.flows == 1 else OnTensors))(self._new())
         of = self.arithmetic.of
         self._sum, self._mirrored, self._at = of(self._new()), of(self._new()), of(self._grid[:, :m, :m])
         if not self.whole:
