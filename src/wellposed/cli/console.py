@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 from rich.console import Console
 
@@ -12,3 +13,10 @@ COLUMNS = 140
 def console() -> Console:
     """As wide as the terminal; where there is none, so wide that no table is cut."""
     return Console(highlight=False, width=None if sys.stdout.isatty() else COLUMNS)
+
+
+def tell_next(console: Console, where: str, commands: Sequence[tuple[str, str]]) -> None:
+    """Where the results are, and commands with what each does."""
+    console.print(f"\n{where}. Next:", soft_wrap=True)
+    for command, what in commands:
+        console.print(f"  {command}\n      {what}", soft_wrap=True, markup=False)

@@ -16,6 +16,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from wellposed.cli.console import console as make_console
+from wellposed.cli.console import tell_next
 from wellposed.cli.main import program
 from wellposed.cli.recipe import Family, Recipe, of_sequences, read_recipe
 from wellposed.cli.turbulence_recipe import of_flows
@@ -270,6 +271,4 @@ def commands(recipe: Recipe) -> list[tuple[str, str]]:
 
 
 def _next(console: Console, recipe: Recipe) -> None:
-    console.print(f"\nthe run folder is {recipe.out}; open {recipe.out}/report.html. Next:", soft_wrap=True)
-    for command, what in commands(recipe):
-        console.print(f"  {command}\n      {what}", soft_wrap=True, markup=False)
+    tell_next(console, f"the run folder is {recipe.out}; open {recipe.out}/report.html", commands(recipe))

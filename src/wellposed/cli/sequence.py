@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from wellposed.cli.console import console as make_console
+from wellposed.cli.console import tell_next
 from wellposed.cli.main import program
 from wellposed.cli.sequence_recipe import SequenceRecipe, read_sequence_recipe
 
@@ -248,7 +249,5 @@ def commands(recipe: SequenceRecipe) -> list[tuple[str, str]]:
 
 
 def _next(console: Console, recipe: SequenceRecipe) -> None:
-    console.print(f"\nthe run folders are {', '.join(str(recipe.place(i)) for i in recipe.inits)}; open {recipe.out / REPORT}. Next:",
-                  soft_wrap=True)
-    for command, what in commands(recipe):
-        console.print(f"  {command}\n      {what}", soft_wrap=True, markup=False)
+    places = ", ".join(str(recipe.place(i)) for i in recipe.inits)
+    tell_next(console, f"the run folders are {places}; open {recipe.out / REPORT}", commands(recipe))

@@ -17,6 +17,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from wellposed.cli.console import console as make_console
+from wellposed.cli.console import tell_next
 from wellposed.cli.main import program
 from wellposed.cli.turbulence_recipe import TurbulenceRecipe, Unseen, read_turbulence_recipe
 
@@ -186,16 +187,12 @@ def _guards(recipe: TurbulenceRecipe, model: Any, problem: Any, progress: Progre
     """Every start, on all flows at once and on one at a time."""
     import torch
 
-    from wellposed.flow.exam import on_half_the_grid, smoothed, tuned_solver
+    from wellposed.flow.exam import on_half_the_grid, tuned_solver
 
     solver = tuned_solver(_problem(recipe, min(4, recipe.unseen), CALIBRATION_SEED + recipe.seed), recipe.tol)
 
-    @torch.no_grad()
-    def network(problem: Any) -> Any:
-        return smoothed(model(problem))
-
     starts: dict[str, Callable[[Any], Any] | None] = {
-        "network": network, "held field": None, "coarse solver": lambda problem: smoothed(on_half_the_grid(problem)), "solver": solver}
+        "network": torch.no_grad()(model), "held field": None, "coarse solver": on_half_the_grid, "solver": solver}
     singles = [problem[k] for k in range(min(recipe.singles, len(problem)))]
     return {"all at once": _guard(recipe, starts, [problem], progress), "one at a time": _guard(recipe, starts, singles, progress)}
 
@@ -322,6 +319,4 @@ def commands(recipe: TurbulenceRecipe) -> list[tuple[str, str]]:
 
 
 def _next(console: Console, recipe: TurbulenceRecipe) -> None:
-    console.print(f"\nthe run folder is {recipe.out}; open {recipe.out}/report.html. Next:", soft_wrap=True)
-    for command, what in commands(recipe):
-        console.print(f"  {command}\n      {what}", soft_wrap=True, markup=False)
+    tell_next(console, f"the run folder is {recipe.out}; open {recipe.out}/report.html", commands(recipe))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -67,6 +67,15 @@ class Bound:
         whole, kept = (residual(self.equation, self.slabs, system) for system in ("pde", "galerkin"))
         square = ((whole.norm**2 - kept.norm**2) * self.slabs.widths).sum(-1)
         return square.clamp(min=0.0).sqrt()
+
+    def sample(self, k: int) -> Bound:
+        """The same of one sample, from 0."""
+        one, r = slice(k, k + 1), self.rates
+        numbers = {name: getattr(self, name)[one] for name in ("error", "residual", "speed", "initial")}
+        points = None if r.abscissas is None else r.abscissas[one]
+        speeds = replace(r, begin=r.begin[one], end=r.end[one], bend=r.bend[one], abscissas=points)
+        slabs = Slabs(self.slabs.edges, self.slabs.values[one])
+        return replace(self, **numbers, slabs=slabs, trajectory=self.trajectory[k], rates=speeds)
 
     @cached_property
     def companion(self) -> Slabs | None:

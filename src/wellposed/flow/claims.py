@@ -82,11 +82,15 @@ def enclose(problem: Evolution, trajectory: Trajectory, against: str = "galerkin
         distance = speed(frames - slabs.at(trajectory.times), equation.modes)
         if not better or bool((found.error.amax(1) <= SHARP * distance.amax(1)).all()):
             break
-    if best is None:
-        return Enclosure.above(own)
-    distance, rounding = apart(frames, best.slabs.at(trajectory.times), equation.modes)
-    near = best.error + rounding
-    return Enclosure((distance - near).clamp(min=0.0), torch.minimum(own.error, distance + near), own, best)
+    return Enclosure.above(own) if best is None else enclosed(own, best)
+
+
+def enclosed(own: Bound, companion: Bound) -> Enclosure:
+    """The error of a trajectory from that of a better one: |v₂ - v| - b <= |u - v| <= |v₂ - v| + b."""
+    frames = to_spectrum(own.trajectory.vorticity)
+    distance, rounding = apart(frames, companion.slabs.at(own.times), own.equation.modes)
+    near = companion.error + rounding
+    return Enclosure((distance - near).clamp(min=0.0), torch.minimum(own.error, distance + near), own, companion)
 
 
 @torch.no_grad()

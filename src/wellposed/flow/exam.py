@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from wellposed.certificate import Certificate
 from wellposed.flow.bound import Bound, bound
-from wellposed.flow.claims import Enclosure, certificate_of, certify_flow
+from wellposed.flow.claims import Enclosure, certificate_of, certify_flow, enclosed
 from wellposed.flow.equation import NavierStokes2D
 from wellposed.flow.problem import Evolution, admit_trajectory, navier_stokes
 from wellposed.flow.published import refine_as_published, residual_of_differences, truncation_of_a_step
@@ -26,7 +26,6 @@ from wellposed.numerics import chebyshev
 from wellposed.numerics.vorticity import Spectrum, resample, to_field, to_spectrum
 
 Model = Callable[[Evolution], Trajectory]
-CLOSE = 1.5
 LONGER, STEPS = (2.0, 1.4, 1.0, 0.7, 0.5), (5, 8, 12, 18, 27, 40)
 """Slabs that are tried, as parts of those that the refiner takes, and steps in a slab, of which its nodes need five."""
 
@@ -53,8 +52,8 @@ class Exam:
 
     def predicted(self, sample: int, tol: float | None = None, weights: bytes | None = None, seed: int | None = None) -> Certificate:
         """The certificate of one sample of the network's own answer, from both sides."""
-        own, best = _one(self.raw.own, sample), self.raw.companion
-        both = enclosed(own, own if best is None else _one(best, sample))
+        own, best = self.raw.own.sample(sample), self.raw.companion
+        both = enclosed(own, own if best is None else best.sample(sample))
         return certificate_of(self.problem[sample], both, tol, weights, seed)
 
     def certificate(self, sample: int, tol: float | None = None, weights: bytes | None = None, seed: int | None = None) -> Certificate:
@@ -68,8 +67,7 @@ def examine(model: Model, problem: Evolution, name: str, inside: bool = True, to
     answer, usable = answered(model, problem)
     equation = navier_stokes(problem)
     own = bound(equation, answer, "galerkin", problem.vorticity)
-    good = bool((own.relative <= tol).all())
-    refined = refine_flow(problem, answer if good else smoothed(answer), tol, mesh="auto")
+    refined = refine_flow(problem, answer, tol, mesh="auto")
     pde = bound(equation, refined.answer, "pde", problem.vorticity)
     return Exam(name, inside, problem, answer, usable, enclosed(own, refined.bound), refined, pde)
 
@@ -88,36 +86,6 @@ def answered(model: Model, problem: Evolution) -> tuple[Trajectory, Tensor]:
         return Trajectory(found.times, frames), usable
     start = (to_spectrum(problem.vorticity) * problem.equation.modes.kept)[:, None, None].expand_as(own.values)
     return Trajectory(found.times, frames, Slabs(own.edges, torch.where(usable[:, None, None, None, None], own.values, start))), usable
-
-
-def smoothed(trajectory: Trajectory) -> Trajectory:
-    """What the refiner starts from: frames alone, between which it takes a spline, where they are as close as the ends of slabs; else a
-    spline through these.
-
-    Between the ends a network's polynomials are as rough as their degree allows. A pass of the error equation, whose steps have to follow
-    that, then leaves a part in fifty of their error; of a spline's, a part in some thousands.
-    """
-    own = trajectory.coefficients
-    if own is None or float(trajectory.times.diff().max()) <= CLOSE * float(own.widths.max()):
-        return Trajectory(trajectory.times, trajectory.vorticity)
-    ends = torch.cat([own.values[:, :1, 0], own.values[:, :, -1]], 1)
-    return Trajectory.of(spline(own.edges, ends), trajectory.times)
-
-
-def enclosed(own: Bound, companion: Bound) -> Enclosure:
-    """The error of a trajectory from that of a better one: |v₂ - v| - b <= |u - v| <= |v₂ - v| + b."""
-    modes = own.equation.modes
-    distance, rounding = apart(to_spectrum(own.trajectory.vorticity), companion.slabs.at(own.times), modes)
-    near = companion.error + rounding
-    return Enclosure((distance - near).clamp(min=0.0), torch.minimum(own.error, distance + near), own, companion)
-
-
-def _one(b: Bound, k: int) -> Bound:
-    """What is proved of one sample."""
-    one = slice(k, k + 1)
-    r, numbers = b.rates, {name: getattr(b, name)[one] for name in ("error", "residual", "speed", "initial")}
-    speeds = replace(r, begin=r.begin[one], end=r.end[one], bend=r.bend[one], abscissas=None if r.abscissas is None else r.abscissas[one])
-    return replace(b, **numbers, slabs=Slabs(b.slabs.edges, b.slabs.values[one]), trajectory=b.trajectory[k], rates=speeds)
 
 
 def energy(w: Spectrum, equation: NavierStokes2D) -> Float[Tensor, "batch shells"]:
@@ -212,7 +180,7 @@ class Loss:
 @torch.no_grad()
 def published_losses(exam: Exam, sample: int = 0, frames: int = 65, steps: int = 50) -> list[Loss]:
     """The published refiner's loss beside what is proved, of trajectories good and bad, and of what its steps make of the answer."""
-    equation, best = navier_stokes(exam.problem), _one(exam.refined.bound, sample)
+    equation, best = navier_stokes(exam.problem), exam.refined.bound.sample(sample)
     times = torch.linspace(float(best.times[0]), float(best.times[-1]), frames, dtype=torch.float64)
     exact = Trajectory.of(best.slabs, times)
     truth = bound(equation, exact, "galerkin", exam.problem.vorticity[sample : sample + 1])

@@ -75,11 +75,9 @@ class Refinement:
 
     def sample(self, k: int) -> Refinement:
         """The same for one sample."""
-        k, b = range(len(self.problem))[k], self.bound
+        k = range(len(self.problem))[k]
         one = slice(k, k + 1)
-        slabs, answer = Slabs(b.slabs.edges, b.slabs.values[one]), self.answer[one]
-        numbers = {name: getattr(b, name)[one] for name in ("error", "residual", "speed", "initial")}
-        return replace(self, answer=answer, bound=replace(b, **numbers, slabs=slabs, trajectory=answer), problem=self.problem[one],
+        return replace(self, answer=self.answer[one], bound=self.bound.sample(k), problem=self.problem[one],
                        status="reached" if bool(self.reached[k]) else self.status, reached=self.reached[one], cycles=self.cycles[one],
                        value=self.value[one])
 
