@@ -13,7 +13,7 @@ from torch import Tensor
 
 from wellposed.flow.equation import Array, NavierStokes2D
 from wellposed.flow.linear import Parabolic
-from wellposed.flow.trajectory import Trajectory
+from wellposed.flow.trajectory import Trajectory, increasing
 
 
 @dataclass(frozen=True, init=False, eq=False)
@@ -38,10 +38,7 @@ class Evolution:
     def __init__(self, equation: NavierStokes2D | Parabolic, vorticity: Array, times: Array | None = None) -> None:
         w = torch.as_tensor(vorticity)
         seen = equation.fields(w, "vorticity", 4) if w.ndim == 4 else equation.fields(w, "vorticity", 3)[:, None]
-        t = None if times is None else torch.as_tensor(times, dtype=torch.float64)
-        if t is not None and (t.ndim != 1 or len(t) < 2 or not torch.isfinite(t).all() or not (t.diff() > 0).all()):
-            raise ValueError(f"times: received {t.tolist()}, expected at least two finite times that increase, the first that "
-                             "of the initial field")
+        t = None if times is None else increasing(times)
         for name, value in (("equation", equation), ("vorticity", seen[:, -1]), ("history", seen), ("times", t)):
             object.__setattr__(self, name, value)
 

@@ -13,7 +13,7 @@ from wellposed.flow.equation import Array, NavierStokes2D
 from wellposed.flow.integration import Run, keep, resolved_slab
 from wellposed.flow.integration import stable_step as stable_step
 from wellposed.flow.slabs import Slabs
-from wellposed.flow.trajectory import Trajectory
+from wellposed.flow.trajectory import Trajectory, increasing
 from wellposed.numerics import chebyshev
 from wellposed.numerics.vorticity import Spectrum, to_field, to_spectrum
 
@@ -37,7 +37,7 @@ def solve(equation: NavierStokes2D, vorticity: Float[Tensor, "batch y x"], times
         ValueError: unknown method, times that do not increase, numbers out of range, fields that do not fit the equation.
         ArithmeticError: the run has diverged.
     """
-    t, w = _times(times), equation.fields(vorticity, "vorticity", 3)
+    t, w = increasing(times), equation.fields(vorticity, "vorticity", 3)
     _positive("step", step)
     _positive("slab", slab)
     if not isinstance(degree, int) or degree < 2:
@@ -69,7 +69,7 @@ def spectra(equation: NavierStokes2D, spectrum: Spectrum, times: Array, step: fl
         ValueError: unknown method, numbers out of range.
         ArithmeticError: the run has diverged.
     """
-    t = _times(times)
+    t = increasing(times)
     _positive("step", step)
     run = Run(equation, spectrum, method, step)
     out = [run.system.unpack(run.state)]
@@ -93,14 +93,6 @@ def _slab(run: Run, start: float, width: float, degree: int) -> Tensor:
         run.advance(start + width * a, width * (b - a))
         out.append(run.system.unpack(run.state))
     return torch.stack(out, 1)
-
-
-def _times(times: Array) -> Tensor:
-    t = torch.as_tensor(times, dtype=torch.float64).cpu()
-    if t.ndim != 1 or len(t) < 2 or not torch.isfinite(t).all() or not (t.diff() > 0).all():
-        raise ValueError(f"times: received {t.tolist() if t.numel() < 7 else tuple(t.shape)}, expected at least two finite times that "
-                         "increase, the first that of the vorticity given; for example torch.linspace(0, 1, 11)")
-    return t
 
 
 def _positive(name: str, value: float | None) -> None:

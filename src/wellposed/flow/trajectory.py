@@ -31,11 +31,8 @@ class Trajectory:
     coefficients: Slabs | None = field(repr=False)
 
     def __init__(self, times: Array, vorticity: Array, coefficients: Slabs | None = None) -> None:
-        t, w = torch.as_tensor(times, dtype=torch.float64).cpu(), torch.as_tensor(vorticity)
+        t, w = increasing(times), torch.as_tensor(vorticity)
         w = (w[None] if w.ndim == 3 else w).detach()
-        if t.ndim != 1 or len(t) < 2 or not torch.isfinite(t).all() or not (t.diff() > 0).all():
-            raise ValueError(f"times: received {_short(t)}, expected at least two finite times that increase; sort the frames, and leave "
-                             "out those that are there twice")
         if w.ndim != 4 or w.shape[1] != len(t) or w.shape[2] != w.shape[3] or w.is_complex():
             raise ValueError(f"vorticity: received {w.dtype} of the shape {tuple(w.shape)} with {len(t)} times, expected real numbers "
                              f"(batch, {len(t)}, n, n), axes (batch, time, y, x), on a square grid")
@@ -57,6 +54,19 @@ class Trajectory:
         which = slice(which, which + 1) if isinstance(which, int) else which
         own = self.coefficients
         return Trajectory(self.times, self.vorticity[which], None if own is None else Slabs(own.edges, own.values[which]))
+
+
+def increasing(times: Array) -> Float[Tensor, " time"]:
+    """Times in float64, checked.
+
+    Raises:
+        ValueError: fewer than two, not finite, or not increasing.
+    """
+    t = torch.as_tensor(times, dtype=torch.float64).cpu()
+    if t.ndim != 1 or len(t) < 2 or not torch.isfinite(t).all() or not (t.diff() > 0).all():
+        raise ValueError(f"times: received {_short(t)}, expected at least two finite times that increase, the first that of the initial "
+                         "field; sort the frames, and leave out those that are there twice")
+    return t
 
 
 def _short(t: Tensor) -> str:
