@@ -86,7 +86,7 @@ def read_polynomials(evidence: Evidence, flow: Flow, prefix: str = "") -> Polyno
     demand(np.array_equal(values[..., 0], mirrored), f"{prefix}nodes are not spectra of real fields")
     demand(np.abs(stored).max() <= 2.0**120, f"{prefix}nodes are above 2^120")
     demand(not values[..., 0, 0].any(), f"{prefix}nodes have a mean: they are no curl")
-    grid = evidence.arrays[prefix + "grid"]
+    grid = evidence.arrays.get(prefix + "grid", np.array([float(flow.n)]))
     demand(grid.shape == (1,) and grid[0] % 2 == 0 and 2 * band.top < grid[0] <= 4 * MOST, f"{prefix}grid does not hold the modes")
     given = evidence.arrays.get(prefix + "abscissas")
     demand(given is None or given.shape == (len(values), PIECES * (len(edges) - 1) + 1, 2), f"{prefix}abscissas has another shape")

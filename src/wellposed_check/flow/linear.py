@@ -8,8 +8,7 @@ import numpy as np
 
 from wellposed_check.canonical import demand
 from wellposed_check.flow.band import Array, Band, product_grid
-from wellposed_check.flow.evidence import DEGREES, Flow, read_flow
-from wellposed_check.flow.interpolation import along, interpolation
+from wellposed_check.flow.evidence import Flow, Polynomials, read_flow, read_frames, read_polynomials
 from wellposed_check.statement import Evidence
 
 ORDERS = {"heat": 0, "stokes": -1, "oseen": -1}  # |w|^2 = sum |k|^(2 order) |w_k|^2
@@ -87,39 +86,8 @@ def read_linear(evidence: Evidence) -> Linear:
     return Linear(flow, name, against, b, mean)
 
 
-@dataclass(frozen=True)
-class Run:
-    """On each slab between `edges` the polynomial through `values` (samples, slabs, degree + 1, rows, columns), and frames at `times`."""
-
-    edges: Array
-    values: Array
-    times: Array
-    frames: Array
-
-    @property
-    def degree(self) -> int:
-        return self.values.shape[2] - 1
-
-    def at(self, time: float) -> Array:
-        """Spectra (samples, rows, columns) of the polynomials, at an edge those of the slab before."""
-        s = max(int(np.searchsorted(self.edges, time)) - 1, 0)
-        place = (time - self.edges[s]) / (self.edges[s + 1] - self.edges[s])
-        return along(interpolation(self.degree, np.array([2 * place - 1])), self.values[:, s])[:, 0]
-
-
-def read_run(evidence: Evidence, flow: Flow) -> Run:
-    """Raises: Refused, for spectra that are not those of real fields with mean zero, in the modes kept, or do not join; unsorted times."""
-    edges, stored, times, frames = (evidence.arrays[name] for name in ("edges", "nodes", "times", "frames"))
-    for name, x in (("edges", edges), ("times", times)):
-        demand(x.ndim == 1 and len(x) >= 2 and np.diff(x).min() >= 1 / SAFE, f"{name} do not increase")
-    demand(times[0] == edges[0] and times[-1] <= edges[-1], "times do not begin with the polynomials or go beyond them")
-    samples, expected = len(flow.initial), (len(edges) - 1, *Band.kept(flow.n, flow.length).shape, 2)
-    demand(frames.shape == (samples, len(times), flow.n, flow.n), f"frames has the shape {frames.shape}, which fits no trajectory")
-    demand(stored.ndim == 6 and len(stored) == samples and (stored.shape[1], *stored.shape[3:]) == expected
-           and DEGREES[0] <= stored.shape[2] - 1 <= DEGREES[1],
-           f"nodes has the shape {stored.shape}, expected (samples, slabs, degree + 1, rows, columns, 2) of the modes kept")
-    values = stored[..., 0] + 1j * stored[..., 1]
-    demand(np.array_equal(values[..., 0], np.conj(values[..., -np.arange(values.shape[-2]), 0])), "nodes are not spectra of real fields")
-    demand(not values[..., 0, 0].any(), "nodes have a mean")
-    demand(np.array_equal(values[:, 1:, 0], values[:, :-1, -1]), "the polynomials do not join")
-    return Run(edges, values, times, frames)
+def read_run(evidence: Evidence, flow: Flow) -> tuple[Polynomials, Array, Array]:
+    """Polynomials, times and frames. Raises: Refused, for polynomials that do not join."""
+    whole = read_polynomials(evidence, flow)
+    demand(np.array_equal(whole.values[:, 1:, 0], whole.values[:, :-1, -1]), "the polynomials do not join")
+    return whole, *read_frames(evidence, flow, whole)

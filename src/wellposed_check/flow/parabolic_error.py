@@ -14,14 +14,15 @@ from numpy.polynomial import legendre
 
 from wellposed_check.canonical import demand
 from wellposed_check.flow.band import UNIT, Array, Band
+from wellposed_check.flow.evidence import Polynomials
 from wellposed_check.flow.interpolation import along, interpolation
-from wellposed_check.flow.linear import ORDERS, SYSTEMS, Linear, Run, read_linear, read_run
+from wellposed_check.flow.linear import ORDERS, SYSTEMS, Linear, read_linear, read_run
 from wellposed_check.statement import Evidence, Statement
 
 RELATIVE, TINY = 1e-11, 2.0**-300
 
 
-def measured(equation: Linear, run: Run) -> tuple[Array, Array]:
+def measured(equation: Linear, run: Polynomials) -> tuple[Array, Array]:
     """The norm of the error, (samples,), and by how much rounding may have changed it."""
     flow, out, degree = equation.flow, equation.band, run.degree
     band, widths = Band.kept(flow.n, flow.length), np.diff(run.edges)
@@ -49,16 +50,16 @@ def measured(equation: Linear, run: Run) -> tuple[Array, Array]:
     return norm, RELATIVE * norm + UNIT * (2 * (degree + 16) * np.sqrt(own) + level * transforms) + TINY
 
 
-def apart(equation: Linear, run: Run) -> float:
+def apart(equation: Linear, run: Polynomials, times: Array, frames: Array) -> float:
     """The largest |frame - v|, v the polynomials, with rounding; the mean and frequencies of n/2 count as the lowest wave number would."""
     data, band, each = equation.data, Band.kept(equation.flow.n, equation.flow.length), []
     level = 80 * (equation.flow.n - 1).bit_length()
-    for i, t in enumerate(run.times):
-        d = run.frames[:, i] - band.nodal(run.at(t), equation.flow.n)
+    for i, t in enumerate(times):
+        d = frames[:, i] - band.nodal(run.at(t), equation.flow.n)
         w = data.of(d)
         w[:, 0, 0] = 0.0
         beyond = np.mean((d - data.nodal(w, equation.flow.n)) ** 2, (-2, -1)) * data.x[1] ** (2 * ORDERS[equation.name])
-        rough = level * UNIT * np.sqrt(np.mean(run.frames[:, i] ** 2, (-2, -1))) * data.x[1] ** ORDERS[equation.name]
+        rough = level * UNIT * np.sqrt(np.mean(frames[:, i] ** 2, (-2, -1))) * data.x[1] ** ORDERS[equation.name]
         each.append(np.sqrt(equation.size(data, w) + beyond) + rough)
     return float(np.max(each))
 
@@ -67,13 +68,13 @@ def state(evidence: Evidence, arithmetic: str) -> Statement:
     """The bracket of the witness, once it is shown to follow: transforms round differently on other machines."""
     demand(arithmetic == "margin", f"this claim is made in margin arithmetic, not in {arithmetic!r}")
     equation, bracket, near = read_linear(evidence), evidence.arrays["bracket"], evidence.arrays["apart"]
-    run = read_run(evidence, equation.flow)
+    run, times, frames = read_run(evidence, equation.flow)
     demand(bracket.shape == (2, len(run.values)) and (bracket[0] >= 0.0).all() and (bracket[0] <= bracket[1]).all(),
            "the bracket is not (least, most) for each sample")
     found, rounding = measured(equation, run)
     demand((bracket[0] <= np.maximum(found - rounding, 0.0)).all(), "the lower end of the bracket does not follow from the witness")
     demand((found + rounding <= bracket[1]).all(), "the upper end of the bracket does not follow from the witness")
-    demand(near.shape == (1,) and apart(equation, run) <= near[0], "the frames are further from the polynomials than it says")
+    demand(near.shape == (1,) and apart(equation, run, times, frames) <= near[0], "frames are further from the polynomials than it says")
     names = ("initial", "forcing", "background", "mean_velocity", "frames", "times", "edges", "nodes", "bracket", "apart")
     sized = "field" if equation.name == "heat" else "velocity"
     return Statement(
