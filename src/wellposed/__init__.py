@@ -34,11 +34,11 @@ __all__ = ["Certificate", "Run", "certify", "check", "guard", "load", "refine", 
 def __getattr__(name: str) -> Any:
     if name in _WHERE:
         return getattr(import_module(_WHERE[name]), name)
-    if name in ("elliptic", "flow", "sequence", "training"):
+    if name in ("elliptic", "flow", "proximal", "sequence", "training"):
         return import_module(f"wellposed.{name}")
     raise AttributeError(f"module 'wellposed' has no attribute {name!r}; it has {', '.join(__all__)} and the rooms elliptic, flow, "
-                         "sequence")
+                         "proximal, sequence")
 
 
 def __dir__() -> list[str]:
-    return [*__all__, "elliptic", "flow", "sequence", "__version__"]
+    return [*__all__, "elliptic", "flow", "proximal", "sequence", "__version__"]

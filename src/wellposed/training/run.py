@@ -15,8 +15,8 @@ from wellposed.training.loop import Loop
 from wellposed.training.progress import duration, number
 from wellposed.training.weights import decode, encode, load_into
 
-LOADERS = {"mgno": "wellposed.elliptic.MgNO.load", "sequence": "wellposed.sequence.SequenceModel.load",
-           "spacetime-fno": "wellposed.flow.SpacetimeFNO.load"}
+LOADERS = {"lpn": "wellposed.proximal.LPN.load", "mgno": "wellposed.elliptic.MgNO.load",
+           "sequence": "wellposed.sequence.SequenceModel.load", "spacetime-fno": "wellposed.flow.SpacetimeFNO.load"}
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,155 @@
+"""Linear maps between images with their exact transposes: dense and convolutional layers, and the resampling of inputs.
+
+A map and its transpose must be each other's to the last digit but rounding: the gradient of a potential is made of both. The transpose of
+bilinear interpolation is not bilinear interpolation, that of an average is not a nearest neighbour.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional
+
+Size = Sequence[int]
+
+
+class Map(Protocol):
+    """x -> W x for weights that are given on the call."""
+
+    def apply(self, w: Tensor, x: Tensor) -> Tensor: ...
+    def transpose(self, w: Tensor, y: Tensor, size: Size) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class Dense:
+    """Of flattened inputs: W x, W of shape (out, in)."""
+
+    def apply(self, w: Float[Tensor, "out in"], x: Tensor) -> Float[Tensor, "batch out"]:
+        return functional.linear(x.flatten(1), w)
+
+    def transpose(self, w: Float[Tensor, "out in"], y: Float[Tensor, "batch out"], size: Size) -> Tensor:
+        """`size`: the shape of one input, without the batch."""
+        return functional.linear(y, w.T).reshape(len(y), *size)
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """Of images (batch, channels, y, x), zeros beyond their sides; W of shape (out, in, k, k)."""
+
+    stride: int = 1
+    padding: int = 0
+
+    def apply(self, w: Float[Tensor, "out in k k"], x: Float[Tensor, "batch in y x"]) -> Float[Tensor, "batch out v u"]:
+        return functional.conv2d(x, w, stride=self.stride, padding=self.padding)
+
+    def transpose(self, w: Float[Tensor, "out in k k"], y: Float[Tensor, "batch out v u"], size: Size) -> Float[Tensor, "batch in y x"]:
+        rest = [(n + 2 * self.padding - k) % self.stride for n, k in zip(size[-2:], w.shape[-2:], strict=True)]
+        return functional.conv_transpose2d(y, w, stride=self.stride, padding=self.padding, output_padding=rest)
+
+
+class Resampling(Protocol):
+    """x -> S x, S >= 0, of what a layer sees of the input; `roundings`: how many follow each other in one of its numbers."""
+
+    @property
+    def roundings(self) -> int: ...
+
+    def apply(self, x: Tensor) -> Tensor: ...
+    def transpose(self, y: Tensor, size: Size) -> Tensor: ...
+    def describe(self) -> dict[str, Any]: ...
+
+
+@dataclass(frozen=True)
+class Same:
+    """The input itself."""
+
+    @property
+    def roundings(self) -> int:
+        return 0
+
+    def apply(self, x: Tensor) -> Tensor:
+        return x
+
+    def transpose(self, y: Tensor, size: Size) -> Tensor:  # noqa: ARG002
+        return y
+
+    def describe(self) -> dict[str, Any]:
+        return {"kind": "same"}
+
+
+@dataclass(frozen=True)
+class Average:
+    """Means over squares of `factor` pixels, which must divide the sides."""
+
+    factor: int
+
+    @property
+    def roundings(self) -> int:
+        return self.factor**2 + 2
+
+    def apply(self, x: Float[Tensor, "batch channels y x"]) -> Tensor:
+        return functional.avg_pool2d(x, self.factor)
+
+    def transpose(self, y: Float[Tensor, "batch channels v u"], size: Size) -> Tensor:  # noqa: ARG002
+        return functional.interpolate(y, scale_factor=float(self.factor), mode="nearest") / self.factor**2
+
+    def describe(self) -> dict[str, Any]:
+        return {"kind": "average", "factor": self.factor}
+
+
+@dataclass(frozen=True)
+class Bilinear:
+    """Bilinear interpolation to (`rows`, `columns`) pixels, between the centres of pixels, constant beyond the outermost."""
+
+    rows: int
+    columns: int
+
+    @property
+    def roundings(self) -> int:
+        return 8
+
+    def apply(self, x: Float[Tensor, "batch channels y x"]) -> Tensor:
+        left, right = self._matrices(x, x.shape[-2:])
+        return left @ x @ right.T
+
+    def transpose(self, y: Float[Tensor, "batch channels v u"], size: Size) -> Tensor:
+        left, right = self._matrices(y, size[-2:])
+        return left.T @ y @ right
+
+    def _matrices(self, like: Tensor, size: Size) -> tuple[Tensor, Tensor]:
+        return interpolation(self.rows, size[0], like), interpolation(self.columns, size[1], like)
+
+    def describe(self) -> dict[str, Any]:
+        return {"kind": "bilinear", "rows": self.rows, "columns": self.columns}
+
+
+def interpolation(out: int, n: int, like: Tensor) -> Float[Tensor, "out n"]:
+    """The matrix of linear interpolation from the centres of n cells to those of `out`."""
+    at = ((torch.arange(out, dtype=torch.float64) + 0.5) * n / out - 0.5).clamp(0, n - 1)
+    weights = (1 - (at[:, None] - torch.arange(n)).abs()).clamp(min=0)
+    return weights.to(like.device, like.dtype)
+
+
+@dataclass(frozen=True)
+class Padded:
+    """Zeros to the right and below, up to sides that are multiples of `multiple`."""
+
+    multiple: int
+
+    @property
+    def roundings(self) -> int:
+        return 0
+
+    def apply(self, x: Float[Tensor, "batch channels y x"]) -> Tensor:
+        rows, columns = (-n % self.multiple for n in x.shape[-2:])
+        return functional.pad(x, (0, columns, 0, rows)) if rows or columns else x
+
+    def transpose(self, y: Float[Tensor, "batch channels v u"], size: Size) -> Tensor:
+        return y[..., : size[-2], : size[-1]]
+
+    def describe(self) -> dict[str, Any]:
+        return {"kind": "padded", "multiple": self.multiple}
