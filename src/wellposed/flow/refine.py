@@ -26,7 +26,8 @@ from wellposed.numerics.vorticity import Spectrum, resample, to_field, to_spectr
 ROUGH = 1e-3  # of the residual of the initial field, held: above it passes from the latter left less, in all flows tried
 FAR = 0.02  # of the velocity: frames that are moved by more are worth a word
 DIGITS = 1e-5  # what a pass leaves of an error, by experience
-MOST, DEGREE, HALVINGS = 8, 8, 3
+MOST, HALVINGS = 8, 3
+FEW = 4  # slabs, up to which the bound of all of them is cheap
 
 
 class Pass(NamedTuple):
@@ -159,6 +160,10 @@ def refine_flow(problem: Evolution, trajectory: Trajectory | None = None, tol: f
     start = held(problem) if trajectory is None else trajectory
     checked(problem, start)
     halvings = HALVINGS if mesh == "auto" else 1
+    if passes > 0 and tol is not None and hopeless(problem, start, tol, against):
+        quick = _Descent(problem, held(problem, start.times), tol, against).run(passes, halvings)
+        if bool(quick.reached.all()):
+            return _compared(quick, start)
     whole = _Descent(problem, start, tol, against)
     good = whole.value <= tol if tol is not None else torch.zeros(len(problem), dtype=torch.bool)
     if not bool(good.any()) or bool(good.all()):
@@ -166,9 +171,28 @@ def refine_flow(problem: Evolution, trajectory: Trajectory | None = None, tol: f
     else:
         rest = (~good).nonzero()[:, 0]
         result = _joined(whole, good, _Descent(problem[rest], start[rest], tol, against).run(passes, halvings))
-    if trajectory is None:
-        return result
-    apart = speed(to_spectrum(start.vorticity - result.answer.vorticity), problem.equation.modes)
+    return result if trajectory is None else _compared(result, start)
+
+
+def hopeless(problem: Evolution, start: Trajectory, tol: float, against: str) -> bool:
+    """Whether the first of many slabs alone shows that no sample meets `tol` and that passes do better from the initial field: the bound
+    of all of them costs as much as a pass."""
+    own = start.coefficients
+    if own is None or len(own.edges) <= FEW:
+        return False
+    equation, early = navier_stokes(problem), int((start.times <= own.edges[1] * (1 + 1e-12)).sum())
+    if early < 2:
+        return False
+    first = Trajectory(start.times[:early], start.vorticity[:, :early], Slabs(own.edges[:2], own.values[:, :1]))
+    found = of_frames(equation, first, against, problem.vorticity)
+    rest = residual(equation, still(found.initial * equation.modes.kept, own.edges[:2]), against).norm[:, 0]
+    rough = found.residual > ROUGH * rest * float(own.widths[0]) ** 0.5
+    return bool((found.relative.amax(1) > tol).all() and rough.any())
+
+
+def _compared(result: Refinement, start: Trajectory) -> Refinement:
+    """With how far the given frames are from the answer's."""
+    apart = speed(to_spectrum(start.vorticity - result.answer.vorticity), result.problem.equation.modes)
     return replace(result, moved=float((apart / result.bound.speed.clamp(min=1e-300)).max()))
 
 
@@ -191,16 +215,17 @@ def _positive(tol: float | None) -> bool:
     return tol is None or (isinstance(tol, int | float) and 0 < tol < math.inf)
 
 
-def held(problem: Evolution) -> Trajectory:
-    """The initial field at all times of the problem.
+def held(problem: Evolution, times: Tensor | None = None) -> Trajectory:
+    """The initial field at all times of the problem, or at others.
 
     Raises:
-        ValueError: the problem has no times.
+        ValueError: the problem has no times, and none are given.
     """
-    if problem.times is None:
+    times = problem.times if times is None else times
+    if times is None:
         raise ValueError("refine: received no trajectory, and a problem without times; give the problem times, such as "
                          "torch.linspace(0, 1, 11)")
-    return Trajectory.of(still(to_spectrum(problem.vorticity) * problem.equation.modes.kept, problem.times[[0, -1]]), problem.times)
+    return Trajectory.of(still(to_spectrum(problem.vorticity) * problem.equation.modes.kept, times[[0, -1]]), times)
 
 
 def still(w: Spectrum, edges: Tensor) -> Slabs:
