@@ -21,13 +21,16 @@ FORMAT = "wellposed-certificate/1"
 ROOMS = {  # closed: no string in a file selects code
     "elliptic": "energy_error compliance compliance_width goal error_at_least",
     "sequence": "initial_transfer_gap stable gain diagonalization",
-    "flow": "galerkin_error pde_error parabolic_error"}
+    "flow": "galerkin_error pde_error parabolic_error",
+    "proximal": "exact_prox lipschitz prior stationarity decrease coverage"}
 CLAIMS = {f"{room}.{claim}/1": f"wellposed_check.{room}.{claim}" for room, claims in ROOMS.items() for claim in claims.split()}
 SUBJECTS = {  # which witness arrays are the answer; "stages.*" for all whose names begin so
     "elliptic.Darcy": ("potential",), "elliptic.Helmholtz": ("potential",), "elliptic.OneStep": ("advanced",),
     "sequence.Bank": ("coordinates", "eigenvalues", "eigenvectors"),
     "sequence.Network": ("stages.*",), "sequence.Diagonalization": ("eigenvalues", "eigenvectors"),
-    "flow.Evolution": ("frames", "times"), "flow.Linear": ("frames", "times")}
+    "flow.Evolution": ("frames", "times"), "flow.Linear": ("frames", "times"),
+    "proximal.Network": ("layers.*",), "proximal.Map": ("first_product", "second_product"), "proximal.Prior": ("layers.*",),
+    "proximal.Inverse": ("image",), "proximal.Coverage": ("difficulties", "scores")}
 EXIT = {True: 0, False: 1, None: 3, "refused": 4}
 FIELDS = {"format", "claims", "subject", "provenance", "witness", "verdict", "headline", "sha256"}
 PROVENANCE = {"device", "seed", "threads", "versions", "weights"}

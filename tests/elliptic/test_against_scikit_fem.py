@@ -9,7 +9,7 @@ from referees import Data, Gauss, prolong
 from scikit import Scikit
 
 from wellposed.elliptic import Darcy, bound
-from wellposed_check.arithmetic import Floats
+from wellposed_check.elliptic.arithmetic import Floats
 from wellposed_check.elliptic.bounds import Evaluation
 
 EVERYWHERE = pytest.mark.parametrize("boundary", BOUNDARIES)

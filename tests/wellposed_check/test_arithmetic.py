@@ -13,7 +13,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from wellposed_check.arithmetic import Enclosure, Floats, Interval
+from wellposed_check.elliptic.arithmetic import Enclosure, Floats, Interval
 
 REALS = st.floats(-1e150, 1e150, allow_subnormal=True)
 POSITIVE = st.floats(1e-150, 1e150)

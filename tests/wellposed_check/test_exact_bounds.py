@@ -11,7 +11,7 @@ from cases import BOUNDARIES, disturbed, draw, evidence
 from rational import Rational, rational
 
 from wellposed.elliptic import Darcy
-from wellposed_check.arithmetic import Enclosure, Floats
+from wellposed_check.elliptic.arithmetic import Enclosure, Floats
 from wellposed_check.elliptic.bounds import Evaluation, Pair, enclose, goal
 from wellposed_check.elliptic.darcy import Problem
 

@@ -14,7 +14,7 @@ from wellposed.certificate import Certificate, issue
 from wellposed.elliptic import Darcy, bound
 from wellposed.elliptic.evidence import checker_problem
 from wellposed_check import Refused
-from wellposed_check.arithmetic import Floats
+from wellposed_check.elliptic.arithmetic import Floats
 from wellposed_check.elliptic.darcy import Hypercircle
 
 CLAIM = "elliptic.energy_error/1"

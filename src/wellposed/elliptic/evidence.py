@@ -10,8 +10,8 @@ from torch import Tensor
 from wellposed.elliptic.flux import Stream
 from wellposed.elliptic.problem import Darcy
 from wellposed.numerics.q1 import Nodes
-from wellposed_check.arithmetic import Floats
 from wellposed_check.canonical import encode
+from wellposed_check.elliptic.arithmetic import Floats
 from wellposed_check.elliptic.darcy import Hypercircle, Problem
 from wellposed_check.elliptic.evidence import PROBLEM_ARRAYS
 

@@ -14,8 +14,8 @@ from functools import cached_property
 
 import numpy as np
 
-from wellposed_check.arithmetic import UNIT, Arithmetic, Array, Enclosure, Floats, Interval, Number
 from wellposed_check.canonical import Refused
+from wellposed_check.elliptic.arithmetic import UNIT, Arithmetic, Array, Enclosure, Floats, Interval, Number
 from wellposed_check.elliptic.darcy import Flux, Hypercircle, Problem, components, interpolate
 
 SAFE = 1.0 + 2.0**-44

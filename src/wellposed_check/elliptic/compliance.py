@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wellposed_check.arithmetic import Floats
+from wellposed_check.elliptic.arithmetic import Floats
 from wellposed_check.elliptic.evidence import assumptions, bounds, witness
 from wellposed_check.statement import Evidence, Statement
 

@@ -17,8 +17,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from wellposed_check.arithmetic import Arithmetic, Array, Number
 from wellposed_check.canonical import Refused
+from wellposed_check.elliptic.arithmetic import Arithmetic, Array, Number
 
 SIDES = ("bottom", "right", "top", "left")  # counter-clockwise from the origin
 

@@ -12,8 +12,8 @@ import math
 
 import numpy as np
 
-from wellposed_check.arithmetic import Array, Floats
 from wellposed_check.canonical import decode, demand, encode
+from wellposed_check.elliptic.arithmetic import Array, Floats
 from wellposed_check.elliptic.bounds import SAFE, TINY
 from wellposed_check.elliptic.darcy import Hypercircle, interpolate
 from wellposed_check.elliptic.evidence import SUBJECTS, assumptions, means, read_nodal, read_problem

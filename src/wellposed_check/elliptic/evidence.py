@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from wellposed_check.arithmetic import ARITHMETICS, Arithmetic, Array, Floats
 from wellposed_check.canonical import decode, demand
+from wellposed_check.elliptic.arithmetic import ARITHMETICS, Arithmetic, Array, Floats
 from wellposed_check.elliptic.bounds import Bounds, Pair, enclose
 from wellposed_check.elliptic.darcy import SIDES, Hypercircle, Problem, interpolate, perimeter
 from wellposed_check.statement import Evidence

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from wellposed_check.arithmetic import Floats
 from wellposed_check.canonical import demand
 from wellposed_check.elliptic import bounds
+from wellposed_check.elliptic.arithmetic import Floats
 from wellposed_check.elliptic.evidence import IMBALANCE, assumptions, means, read_pair, read_problem, style, witness
 from wellposed_check.statement import Evidence, Statement
 

@@ -1,0 +1,1 @@
+"""Checks of learned proximal networks and of reconstructions with them."""
