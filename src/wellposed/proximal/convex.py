@@ -18,28 +18,13 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional
 
 from wellposed.proximal.linear_maps import Map, Resampling
+from wellposed.proximal.softplus import Softplus
 from wellposed.proximal.sums import total
 
 SCALE = 0.7
 """Roots V of weights begin at random from 0 to about this times what keeps the size of activations."""
-
-
-@dataclass(frozen=True)
-class Softplus:
-    """g(t) = log(1 + e^{βt})/β: convex, increasing, analytic, g'' <= β/4."""
-
-    beta: float
-
-    def value(self, t: Tensor) -> Tensor:
-        if t.dtype == torch.float64:  # functional.softplus turns linear above 20, which is wrong by 2e-9 there
-            return torch.logaddexp(self.beta * t, t.new_zeros(())) / self.beta
-        return functional.softplus(t, self.beta)
-
-    def slope(self, t: Tensor) -> Tensor:
-        return torch.sigmoid(self.beta * t)
 
 
 class Layer(nn.Module):
@@ -78,12 +63,13 @@ def _fan_in(shape: Sequence[int]) -> int:
 
 @dataclass(frozen=True)
 class Pass:
-    """What the pass forward leaves to the pass back: the input, its resampled forms, and a_k of each layer."""
+    """What the pass forward leaves to the pass back: the input, its resampled forms, and of each layer a_k, z_k and g'(a_k)."""
 
     x: Tensor
     sources: list[Tensor]
     before: list[Tensor]
     last: list[Tensor]
+    slopes: list[Tensor]
 
 
 class ConvexNetwork(nn.Module):
@@ -115,6 +101,7 @@ class ConvexNetwork(nn.Module):
         sources = [s.apply(x) for s in self.resamplings]
         before: list[Tensor] = []
         last: list[Tensor] = []
+        slopes: list[Tensor] = []
         for layer in self.ordered():
             a = layer.through.apply(layer.skip, sources[layer.source])
             if layer.weight is not None:
@@ -122,8 +109,10 @@ class ConvexNetwork(nn.Module):
             if layer.bias is not None:
                 a = a + channelwise(layer.bias, a)
             before.append(a)
-            last.append(self.activation.value(a))
-        return Pass(x, sources, before, last)
+            z, s = self.activation.both(a)
+            last.append(z)
+            slopes.append(s)
+        return Pass(x, sources, before, last, slopes)
 
     def value_of(self, kept: Pass) -> Float[Tensor, " batch"]:
         value = 0.5 * self.modulus * total(kept.x.square())
@@ -133,8 +122,8 @@ class ConvexNetwork(nn.Module):
         return value
 
     def backward_pass(self, kept: Pass) -> Tensor:
-        slopes = [self.activation.slope(a) for a in kept.before]
-        return self.modulus * kept.x + self.pulled(kept, [s * c for s, c in zip(slopes, self.costates(kept, slopes), strict=True)])
+        costates = self.costates(kept, kept.slopes)
+        return self.modulus * kept.x + self.pulled(kept, [s * c for s, c in zip(kept.slopes, costates, strict=True)])
 
     def costates(self, kept: Pass, slopes: Sequence[Tensor]) -> list[Tensor]:
         """c_k = ∂ψ/∂z_k."""
@@ -180,7 +169,7 @@ class Hessian:
 
     def __init__(self, network: ConvexNetwork, kept: Pass) -> None:
         self.network, self.kept = network, kept
-        self.slopes = [network.activation.slope(a) for a in kept.before]
+        self.slopes = kept.slopes
         self.costates = network.costates(kept, self.slopes)
         beta = network.activation.beta
         self.bends = [beta * s * (1 - s) * c for s, c in zip(self.slopes, self.costates, strict=True)]

@@ -13,17 +13,28 @@ from wellposed.proximal.linear_maps import Bilinear, Convolution, Dense, Padded,
 READOUTS = {"linear": 1, "square": 2}
 THRESHOLD = 1.5
 """Filters begin as shrinkage by so many standard deviations of the noise."""
+KINKS, BETWEEN = (-4.0, 1.0), 0.1
+"""Biases of dense layers, for samples of size about 1, and roots of the weights between such layers."""
 LATER, ACROSS, DISTURBED = 0.3, 0.04, 0.01
 """Beside the first layer: readouts of later ones, roots of weights between layers, and the noise that is put on filters."""
 
 
 def dense(dim: int, width: int, depth: int, beta: float, modulus: float, readout: str, bias: bool = True) -> ConvexNetwork:
-    """Vectors (batch, dim)."""
+    """Vectors (batch, dim). The network begins near the identity, with kinks spread over where samples are: units come in pairs ±u."""
     d = Dense()
     layers = [Layer((width, dim), None if k == 0 else (width, width), d, d, bias=bias, readout=READOUTS[readout]) for k in range(depth)]
-    for layer in layers:
-        if layer.bias is not None:  # kinks spread over where samples are
-            torch.nn.init.uniform_(layer.bias, -2.0, 0.5)
+    half, spread = -(-width // 2), KINKS[1] - KINKS[0]
+    share = 2 * dim / (width * depth) * (1.0 if readout == "square" else spread)  # half of the units are on, or are being switched on
+    with torch.no_grad():
+        for layer in layers:
+            u = torch.nn.functional.normalize(torch.randn(half, dim), dim=1)
+            layer.skip.copy_(torch.cat([u, -u])[:width])
+            if layer.bias is not None:
+                layer.bias.copy_(torch.empty(half).uniform_(*KINKS).repeat(2)[:width])
+            if layer.root is not None:
+                layer.root.copy_(BETWEEN * torch.rand_like(layer.root))
+            assert layer.readout_root is not None
+            layer.readout_root.fill_(share**0.5)
     return ConvexNetwork(layers, [Same()], beta, modulus)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -18,6 +18,7 @@ from torch.nn import functional
 Size = Sequence[int]
 
 
+@runtime_checkable
 class Map(Protocol):
     """x -> W x for weights that are given on the call."""
 
@@ -39,19 +40,40 @@ class Dense:
 
 @dataclass(frozen=True)
 class Convolution:
-    """Of images (batch, channels, y, x), zeros beyond their sides; W of shape (out, in, k, k)."""
+    """Of images (batch, channels, y, x), zeros beyond their sides; W of shape (out, in, k, k).
+
+    Where the stride divides k, pixels are first gathered into blocks of the stride's size: steps of 1 from block to block, and their
+    transpose as a convolution with the mirrored weights, are several times faster on a CPU than what torch has for longer steps.
+    """
 
     stride: int = 1
     padding: int = 0
 
     def apply(self, w: Float[Tensor, "out in k k"], x: Float[Tensor, "batch in y x"]) -> Float[Tensor, "batch out v u"]:
-        return functional.conv2d(x, w, stride=self.stride, padding=self.padding)
+        k, step, before = w.shape[-1], self.stride, self.padding
+        if step == 1 or k % step:
+            return functional.conv2d(x, w, stride=step, padding=before)
+        after = [(n + 2 * before - k) // step * step + k - n - before for n in x.shape[-2:]]
+        x = functional.pad(x, (before, after[1], before, after[0]))
+        return functional.conv2d(functional.pixel_unshuffle(x, step), self._blocks(w).flatten(1, 3))
 
     def transpose(self, w: Float[Tensor, "out in k k"], y: Float[Tensor, "batch out v u"], size: Size) -> Float[Tensor, "batch in y x"]:
-        rest = [(n + 2 * self.padding - k) % self.stride for n, k in zip(size[-2:], w.shape[-2:], strict=True)]
-        return functional.conv_transpose2d(y, w, stride=self.stride, padding=self.padding, output_padding=rest)
+        k, step, before = w.shape[-1], self.stride, self.padding
+        if k % step:
+            rest = [(n + 2 * before - k) % step for n in size[-2:]]
+            return functional.conv_transpose2d(y, w, stride=step, padding=before, output_padding=rest)
+        mirrored = self._blocks(w).flatten(1, 3).transpose(0, 1).flip(-1, -2)
+        x = functional.pixel_shuffle(functional.conv2d(y, mirrored, padding=k // step - 1), step)
+        after = [n + before - m for n, m in zip(size[-2:], x.shape[-2:], strict=True)]
+        return functional.pad(x, (-before, after[1], -before, after[0]))
+
+    def _blocks(self, w: Float[Tensor, "out in k k"]) -> Float[Tensor, "out in step step m m"]:
+        """The weights by the place within a block, then by the block."""
+        m = w.shape[-1] // self.stride
+        return w.unflatten(-1, (m, self.stride)).unflatten(-3, (m, self.stride)).permute(0, 1, 3, 5, 2, 4)
 
 
+@runtime_checkable
 class Resampling(Protocol):
     """x -> S x, S >= 0, of what a layer sees of the input; `roundings`: how many follow each other in one of its numbers."""
 

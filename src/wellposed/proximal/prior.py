@@ -15,7 +15,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from wellposed.proximal.inversion import invert
-from wellposed.proximal.rounding import gradient_error, value_error
 from wellposed.proximal.sums import dot, norm, sum_error
 
 
@@ -53,10 +52,9 @@ def prior(model: Any, x: Float[Tensor, "batch ..."], tol: float) -> Prior:
 @torch.no_grad()
 def bracket(model: Any, x: Float[Tensor, "batch ..."], v: Float[Tensor, "batch ..."]) -> Prior:
     """What any v proves of R(x)."""
-    kept = model.net.forward_pass(v)
-    psi, f = model.net.value_of(kept), model.net.backward_pass(kept)
-    p = dot(v, x) - 0.5 * dot(x, x) - psi
-    margin = value_error(model.net, kept) + sum_error(v * x) + sum_error(x * x) + 4e-16 * (dot(v, x).abs() + dot(x, x) + psi.abs())
-    residual = norm(f - x)
-    gap = (residual + gradient_error(model.net, kept)).square() / (2 * model.modulus)
+    at = model.enclosed(v)
+    p = dot(v, x) - 0.5 * dot(x, x) - at.value
+    margin = at.value_error + sum_error(v * x) + sum_error(x * x) + 4e-16 * (dot(v, x).abs() + dot(x, x) + at.value.abs())
+    residual = norm(at.gradient - x)
+    gap = (residual + at.gradient_error).square() / (2 * model.modulus)
     return Prior(p - margin, p + gap * (1 + 1e-14) + margin, v, residual)

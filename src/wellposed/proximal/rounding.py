@@ -7,6 +7,7 @@ relative error of exp, log1p and the logistic function is taken to be at most th
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
@@ -15,9 +16,29 @@ from torch import Tensor
 from wellposed.proximal.convex import ConvexNetwork, Layer, Pass, channelwise
 from wellposed.proximal.sums import UNIT, gamma, norm, sum_error, total
 
-ELEMENTARY = 8 * UNIT
+ELEMENTARY = 16 * UNIT
 SECOND = 1 + 1e-9
 """For the roundings of the bounds themselves."""
+
+
+@dataclass(frozen=True)
+class Enclosed:
+    """Computed numbers, and how far they may be from the exact ones.
+
+    Attributes:
+        value: ψ, (batch,). gradient: ∇ψ. value_error, gradient_error: (batch,), the second in the Euclidean norm.
+    """
+
+    value: Float[Tensor, " batch"]
+    gradient: Tensor
+    value_error: Float[Tensor, " batch"]
+    gradient_error: Float[Tensor, " batch"]
+
+
+def enclosed(net: ConvexNetwork, x: Tensor) -> Enclosed:
+    """ψ(x) and ∇ψ(x), x in float64."""
+    kept = net.forward_pass(x)
+    return Enclosed(net.value_of(kept), net.backward_pass(kept), value_error(net, kept), gradient_error(net, kept))
 
 
 def value_error(net: ConvexNetwork, kept: Pass) -> Float[Tensor, " batch"]:

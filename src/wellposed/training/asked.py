@@ -45,7 +45,9 @@ def choose(settings: Settings | None, options: Mapping[str, Any], data: Any) -> 
                 raise ValueError(f"train: received {name}={others[name]!r}, expected settings ({', '.join(SETTINGS)}) or options of such "
                                  f"data ({', '.join(own) or 'none'}){f'; perhaps {close[0]} is meant' if close else ''}")
     if settings is None:
-        return Settings(**{**getattr(registered, "settings", {}), **given}), others
+        stated: Any = getattr(registered, "settings", {})
+        defaults = stated if isinstance(stated, Mapping) else stated(data)
+        return Settings(**{**defaults, **given}), others
     if any(name in given for name in LENGTHS):
         given = dict.fromkeys(LENGTHS) | given
     return replace(settings, **given), others

@@ -84,7 +84,7 @@ def objective(data: Any, model: nn.Module, *, loss: Any = None) -> Objective:  #
 
     Known are an `Objective`, a tuple of arrays (inputs ..., target), a torch data set, and the path of an .npz file with x and y or of a
     folder of them. Teach it a problem of your own with ``wellposed.training.objective.register(Problem)``; an attribute `settings` of
-    the registered function holds what `Settings` takes where the caller does not say.
+    the registered function holds what `Settings` takes where the caller does not say, or is a function of the problem that gives it.
 
     Raises:
         TypeError: the type is not known. ValueError: what the data should be like is said.
