@@ -3,9 +3,9 @@
     python benchmarks/proximal_photographs.py --archive photographs.tar.gz [--seconds 600 | --steps 9600] [--threads 2] [--bounded]
 
 Beside the network stands its average over shifts by two pixels (`LPN.spun`), an exact prox too. --bounded penalises growth at infinity, as
-training does where nobody says otherwise: it is for priors, and costs some of the PSNR of a mere denoiser. The same call goes on where a run was stopped. Noise of the test is drawn from the number of the image; PSNR is that of whole images, the
-mean over images, of answers that are not clipped and of answers clipped to 0 to 1. What others reach is recalled from their papers, not
-measured here.
+training does where nobody says otherwise: it is for priors, and costs some of the PSNR of a mere denoiser. The same call goes on where a
+run was stopped. Noise of the test is drawn from the number of the image; PSNR is that of whole images, the mean over images, of answers
+that are not clipped and of answers clipped to 0 to 1. What others reach is recalled from their papers, not measured here.
 """
 
 from __future__ import annotations

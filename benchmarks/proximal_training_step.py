@@ -3,9 +3,9 @@
     python benchmarks/proximal_training_step.py [--repeats 15] [--threads 1]
 
 The double backward is that of torch's own convolutions and softplus, as one would write them, and, third, of the maps by which this package
-convolves. Mean square loss, forward and backward, the optimizer left out; interleaved, medians, and the least of all repeats, which a busy machine
-changes less. Memory is the peak of all tensors that a step allocates, as torch's profiler sees it. Gradients are compared in float64, where
-both are exact but for rounding.
+convolves. Mean square loss, forward and backward, the optimizer left out; interleaved, medians, and the least of all repeats, which a busy
+machine changes less. Memory is the peak of all tensors that a step allocates, as torch's profiler sees it. Gradients are compared in
+float64, where both are exact but for rounding.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ class Plain(Softplus):
 def plain(model: LPN) -> LPN:
     """The same network for autograd."""
     for layer in model.net.ordered():
-        layer.across, layer.through = (Strided(m.stride, m.padding) if isinstance(m, Convolution) else m for m in (layer.across, layer.through))
+        layer.across, layer.through = (Strided(m.stride, m.padding) if isinstance(m, Convolution) else m
+                                       for m in (layer.across, layer.through))
     model.net.activation = Plain(model.net.activation.beta)
     return model
 
@@ -118,10 +119,11 @@ def main() -> None:
         times, memory = milliseconds(name, o.repeats), {way: peak(name, way) for way in WAYS}
         middle, least = ({way: float(f(times[way])) for way in WAYS} for f in (np.median, np.min))
         print(name, f"gradients differ by {difference(name):.0e}")
+        own = WAYS[0]
         for way in WAYS:
-            ratios = (f"{f[way] / f[WAYS[0]]:.2f}" for f in (middle, least))
-            print(f"  {way:<16}{middle[way]:>8.1f} ms, least {least[way]:>6.1f}, {memory[way]:>5.1f} MiB   by hand {' (least '.join(ratios)}) x faster, "
-                  f"{memory[WAYS[0]] / memory[way]:.2f} x memory", flush=True)
+            faster, least_faster = (f[way] / f[own] for f in (middle, least))
+            print(f"  {way:<16}{middle[way]:>8.1f} ms, least {least[way]:>6.1f}, {memory[way]:>5.1f} MiB   by hand {faster:.2f} (least "
+                  f"{least_faster:.2f}) x faster, {memory[own] / memory[way]:.2f} x memory", flush=True)
 
 
 if __name__ == "__main__":

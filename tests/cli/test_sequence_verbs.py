@@ -82,7 +82,7 @@ def test_what_was_written_can_be_read_again(here, capsys):
     ("certify matrix --file s4d.npz:B", ["square matrix"]),
     ("certify matrix --file a.npy --delta small", ["--delta", "auto"]),
     ("certify model --run missing", ["missing"]),
-    ("certify frog", ["frog", "darcy, flow, bank, matrix, model"]),
+    ("certify frog", ["frog", "darcy, flow, image, prox, prior, bank, matrix, model"]),
     ("certify", ["certify PROBLEM", "bank --file FILE"]),
     ("refine bank", ["expected one of darcy"]),
     ("train", ["elliptic", "sequence"]),

@@ -102,13 +102,35 @@ def test_certificate_says_what_is_guaranteed_and_under_what() -> None:
     assert said.upper == 0.1
     assert said.lower == pytest.approx(0.1)
     assert said.kind == "statistical"
-    assert said.assumptions[-1] == ("no calibration image was used in training", "checked")
+    assert said.assumptions[-1] == ("no calibration image was used in training: checked against the 5 digests listed", "checked")
+    assert said.assumptions[-2] == ("for the lower end alone: scores have a continuous law", "assumed")
     with pytest.raises(Refused, match="of the training"):
         state(Evidence({**evidence.parameters, "training": [found.items[3]]}, evidence.arrays), "margin")
     with pytest.raises(Refused, match="twice"):
         state(Evidence({**evidence.parameters, "items": [found.items[0]] * 399}, evidence.arrays), "margin")
     with pytest.raises(Refused, match="the whole space"):
         state(Evidence({**evidence.parameters, "groups": 399}, evidence.arrays), "margin")
+
+
+def test_at_the_difficulty_at_which_groups_end_the_set_is_the_whole_space() -> None:
+    found = calibrated()
+    edge = torch.tensor([found.groups[0].below, found.groups[0].below * (1 + 1e-9)], dtype=torch.float64)
+    assert torch.equal(found.radius_of(edge).isinf(), torch.tensor([True, False]))
+    assert not calibrated(groups=1).radius_of(edge).isinf().any()
+
+
+def test_difficulties_with_an_atom_at_an_end_are_refused() -> None:
+    """A quarter of the images there, all missed, was in the upper group with the radius of the others."""
+    rng, d = np.random.default_rng(0), np.repeat([1.0, 2.0, 3.0], [45, 30, 45])
+    scores = np.concatenate([rng.random(45), 1e3 + rng.random(30), rng.random(45)])
+    parameters = {"level": {"decimal": 0.9, "hex": (0.9).hex()}, "groups": 2, "items": [str(i) for i in range(120)], "training": []}
+    with pytest.raises(Refused, match="share the difficulty"):
+        state(Evidence(parameters, {"scores": scores, "difficulties": d}), "margin")
+    said = state(Evidence({**parameters, "groups": 1}, {"scores": scores, "difficulties": d}), "margin")
+    assert "the 0 digests listed" in said.assumptions[-1][0]
+    tied = state(Evidence({**parameters, "groups": 1}, {"scores": np.ones(120), "difficulties": d}), "margin")
+    assert tied.lower == 0.0
+    assert all("continuous" not in text for text, _ in tied.assumptions)
 
 
 def test_issue_and_check() -> None:

@@ -162,7 +162,7 @@ def test_a_step_beyond_the_theorem_is_violated_not_refused():
     c = forged(good("pgd"), put("run", "step", to=encode(50.0)), decrease=lambda x: np.array([0.0, 10.0]))
     claim = c.claim("decrease")
     assert claim.holds is None
-    assert ("inside the theorem: the step is below 1 / |A|^2", "violated") in claim.assumptions
+    assert ("inside the theorem: the step is below 1 / L, L >= |A|^2", "violated") in claim.assumptions
     assert c.verdict is None
 
 

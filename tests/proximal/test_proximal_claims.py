@@ -252,7 +252,7 @@ def test_anyones_operator_is_assumed():
 def test_a_step_outside_the_theorem_is_named():
     r = reconstruct(problem(), network(), "admm", weight=WEIGHT, rho=0.5, tol=1e-4, steps=10)
     c = certificate_of_run(problem(), network(), r.trace, r.image, None)
-    assert ("inside the theorem: the step is above |A|^2", "violated") in c.claim("decrease").assumptions
+    assert ("inside the theorem: the step is above L >= |A|^2", "violated") in c.claim("decrease").assumptions
     assert c.claim("decrease").holds is None
     assert c.verdict is None
 

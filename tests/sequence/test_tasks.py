@@ -9,8 +9,8 @@ import wave
 import numpy as np
 import pytest
 
-from wellposed.sequence import pathfinder, speech, tasks
 from wellposed.numerics.digits import enlarge, load_images
+from wellposed.sequence import pathfinder, speech, tasks
 from wellposed.sequence.speech import prepare, spoken_digits
 from wellposed.sequence.split import shares
 from wellposed.sequence.tasks import TASKS, Split, load

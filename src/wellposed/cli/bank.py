@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import tyro
 
-from wellposed.cli.main import program
-from wellposed.cli.subject import File, show, write_arrays
-from wellposed_check.verify import EXIT
+from wellposed.cli.subject import File, conclude, demand_folder, show
 
 
 @dataclass
@@ -80,7 +77,7 @@ class CertifyModel:
 def main(arguments: list[str]) -> int:
     what: Any = {"bank": CertifyBank, "matrix": CertifyMatrix, "model": CertifyModel}[arguments[1]]
     options = tyro.cli(what, args=arguments[2:], prog=f"wellposed certify {arguments[1]}")
-    _demand_folder(options.out)
+    demand_folder(options.out)
     if isinstance(options, CertifyBank):
         return bank(options)
     return matrix(options) if isinstance(options, CertifyMatrix) else model(options)
@@ -96,7 +93,7 @@ def bank(o: CertifyBank) -> int:
     for note in found.notes:
         print(f"read: {note}")
     print(_meaning(certificate, o))
-    return _kept(o.out or _named(o.file, "bank"), certificate)
+    return conclude(o.out or _named(o.file, "bank"), certificate)
 
 
 def _meaning(certificate: Any, o: CertifyBank) -> str:
@@ -123,7 +120,7 @@ def matrix(o: CertifyMatrix) -> int:
     show(certificate)
     print(f"perturbed by {found.delta:.3g} of its norm; the largest real part of the eigenvalues is {found.spectral_abscissa:.6g}")
     folder = o.out or _named(o.file, "matrix")
-    status = _kept(folder, certificate)
+    status = conclude(folder, certificate)
     print(f"eigenvalues and eigenvectors: {folder / 'answer.npz'}, real and imaginary parts on the last axis")
     return status
 
@@ -147,37 +144,10 @@ def model(o: CertifyModel) -> int:
         raise ValueError(text) from None
     show(certificate)
     run = o.run if o.run.name else o.run.resolve()
-    return _kept(o.out or run.with_name(f"{run.name}-certified"), certificate)
-
-
-def _demand_folder(out: Path | None) -> None:
-    if out is not None and out.exists() and not out.is_dir():
-        raise ValueError(f"--out: received {out}, which is a file, expected a folder, new or existing")
+    return conclude(o.out or run.with_name(f"{run.name}-certified"), certificate)
 
 
 def _named(file: str, what: str) -> Path:
     """Where a certificate about a file goes, "bank" or "matrix"; not into a run folder that is the file."""
     path = Path(file)
     return Path("runs") / f"{path.name if path.is_dir() else path.name.partition('.')[0]}-{what}"
-
-
-def _kept(folder: Path, certificate: Any) -> int:
-    from wellposed.training.manifest import MANIFEST
-
-    if (folder / MANIFEST).exists():
-        raise ValueError(f"--out: received {folder}, which is a run folder, whose {MANIFEST} would no longer hold; expected another folder")
-    command = keep(folder, certificate)
-    print(f"\nthe certificate and what it is about are in {folder}; next:\n  {command}")
-    return EXIT[certificate.verdict]
-
-
-def keep(folder: Path, certificate: Any) -> str:
-    """Write a certificate with its subject beside it; the command that re-verifies it against that subject."""
-    certificate.save(folder)
-    words = [program(), "check", str(folder)]
-    for part in ("problem", "answer"):
-        names = certificate.document["subject"][part]["arrays"]
-        if names:
-            write_arrays(folder / f"{part}.npz", {name: certificate.arrays[name] for name in names})
-            words += [f"--{part}", str(folder / f"{part}.npz")]
-    return shlex.join(words)

@@ -9,12 +9,16 @@ PROBLEMS = {
     "certify": {
         "darcy": ("wellposed.cli.darcy", "--coefficient FILE --answer FILE", "how far is this potential from the true solution?"),
         "flow": ("wellposed.cli.flow", "--vorticity FILE --times FILE", "how far is this trajectory from the true flow?"),
+        "image": ("wellposed.cli.imaging", "--measurement FILE --answer FILE", "how far is this image from a stationary point?"),
+        "prox": ("wellposed.cli.imaging", "--run FOLDER", "is this trained network the exact prox of a prior?"),
+        "prior": ("wellposed.cli.imaging", "--run FOLDER --image FILE", "how unlikely does the learned prior find this image?"),
         "bank": ("wellposed.cli.bank", "--file FILE", "is this diagonal system the one that HiPPO meant? is it stable?"),
         "matrix": ("wellposed.cli.bank", "--file FILE", "diagonalize a matrix near this one: how far is it, how well conditioned?"),
         "model": ("wellposed.cli.bank", "--run FOLDER", "is this trained sequence model stable? what is its gain?")},
     "refine": {
         "darcy": ("wellposed.cli.darcy", "--coefficient FILE --answer FILE", "cycles until the certificate holds"),
-        "flow": ("wellposed.cli.flow", "--vorticity FILE --times FILE", "passes of the error equation until the certificate holds")}}
+        "flow": ("wellposed.cli.flow", "--vorticity FILE --times FILE", "passes of the error equation until the certificate holds"),
+        "image": ("wellposed.cli.imaging", "--measurement FILE --model RUN", "reconstruct from measurements, with a learned prior")}}
 
 
 def main(arguments: list[str]) -> int:

@@ -136,8 +136,7 @@ def read(o: Question) -> tuple[Any, Any]:
     from wellposed.elliptic import Darcy, clamp
     from wellposed.numerics.files import load_array
 
-    if o.out is not None and o.out.exists() and not o.out.is_dir():
-        raise ValueError(f"--out: received {o.out}, which is a file, expected a folder, new or existing")
+    subject.demand_folder(o.out)
     named = {side: getattr(o, side) or o.boundary for side in SIDES}
     problem = Darcy(
         load_array(o.coefficient, "coefficient", "a"), number_or_file(o.source, "source", "f"), named,

@@ -8,8 +8,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from wellposed.cli.bank import keep
 from wellposed.cli.main import program
+from wellposed.cli.subject import keep_whole
 from wellposed_check import check
 
 N = 64
@@ -28,7 +28,7 @@ def audit(console: Console, folder: Path) -> None:
     claims, commands = {}, []
     for name, (title, theta) in THETAS.items():
         certificate = certify(damped_hippo(N, theta))
-        commands.append(keep(folder / name, certificate))
+        commands.append(keep_whole(folder / name, certificate))
         report = check(folder / name, folder / name / "problem.npz", folder / name / "answer.npz")
         claims[name] = certificate.claim("initial_transfer_gap")
         numbers = (f"{x:.5g}" for x in (claims[name].lower, claims[name].upper, claims[name].required))

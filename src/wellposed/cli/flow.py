@@ -101,8 +101,7 @@ def read(o: Question) -> tuple[Any, Any]:
     from wellposed.flow import Evolution, NavierStokes2D, Trajectory
     from wellposed.numerics.files import load_array
 
-    if o.out is not None and o.out.exists() and not o.out.is_dir():
-        raise ValueError(f"--out: received {o.out}, which is a file, expected a folder, new or existing")
+    subject.demand_folder(o.out)
     frames = load_array(o.vorticity, "frames", "vorticity", "w")
     frames = frames[None] if frames.ndim == 3 else frames
     if frames.ndim != 4:

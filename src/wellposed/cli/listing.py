@@ -7,7 +7,7 @@ from wellposed_check.verify import CLAIMS
 ROOMS = {
     "elliptic": ("field -> field", "Darcy: any potential certified, refined, guarded; MgNO; Helmholtz, one-step flow: lower bounds", True),
     "flow": ("field -> trajectory", "Navier-Stokes: any trajectory certified and refined; SpacetimeFNO; heat, Stokes, Oseen", True),
-    "proximal": ("image -> image", "learned proximal networks", False),
+    "proximal": ("image -> image", "LPN, a learned prior that is exactly one; any reconstruction certified, refined; conformal sets", True),
     "sequence": ("sequence -> sequence", "audits of anyone's diagonal system or matrix; S4 and S5 trained, streamed, certified", True),
     "normact": ("tensor -> tensor", "evolved normalization-activation layers", False),
     "automaton": ("state -> state", "probabilistic automata as quantum systems", False),

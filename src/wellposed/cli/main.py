@@ -10,10 +10,10 @@ from pathlib import Path
 
 VERBS = {
     "demo": ("wellposed.cli.demo", "see it work, in under a minute: a real field, networks, an audit"),
-    "run": ("wellposed.cli.run", "train an operator, certify and guard unseen fields, report (run darcy, run digits)"),
-    "train": ("wellposed.cli.train", "train on your own fields or sequences (train elliptic|sequence --data FILE)"),
-    "certify": ("wellposed.cli.certify", "how wrong can this answer, this system, this model be? (certify darcy|flow|bank|matrix|model)"),
-    "refine": ("wellposed.cli.certify", "make an answer better until the certificate holds (refine darcy|flow ...)"),
+    "run": ("wellposed.cli.run", "train an operator, certify and guard unseen data, report (run darcy, digits, denoise ...)"),
+    "train": ("wellposed.cli.train", "train on your own fields, sequences or images (train elliptic|sequence|proximal)"),
+    "certify": ("wellposed.cli.certify", "how wrong can this answer, this system, this model be? (certify darcy|flow|image|model ...)"),
+    "refine": ("wellposed.cli.certify", "make an answer better until the certificate holds (refine darcy|flow|image)"),
     "check": ("wellposed_check.__main__", "re-verify a certificate, without trusting what made it"),
     "list": ("wellposed.cli.listing", "the rooms, their problems and claims"),
 }

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
 
+from wellposed.cli.imaging_recipe import SHIPPED as IMAGES
 from wellposed.cli.sequence_recipe import SHIPPED as SEQUENCES
+from wellposed.cli.tables import known, names, parsed, tables
 from wellposed.cli.turbulence_recipe import SHIPPED as FLOWS
 
 SHIPPED = ("darcy",)
 FIELDS = ("smooth", "two-phase", "multiscale", "lognormal", "checkerboard")
 SOURCES = ("one", "random")
-NUMBERS = ("seconds", "lr", "tol", "contrast")
-WHOLE = ("steps", "seed", "resolution", "channels", "layers", "batch", "unseen", "references", "singles", "threads", "samples")
 
 
 @dataclass(frozen=True)
@@ -117,54 +115,26 @@ def read_recipe(name: str) -> Recipe:
     """
     if name in SHIPPED:
         return _recipe(files("wellposed").joinpath(f"elliptic/recipes/{name}.toml").read_text("utf-8"), name)
+    known_names = ", ".join((*SHIPPED, *SEQUENCES, *FLOWS, *IMAGES))
     if not name.endswith(".toml"):
-        raise ValueError(f"received the recipe {name!r}, expected one of {', '.join((*SHIPPED, *SEQUENCES, *FLOWS))}, or a file ending in "
-                         ".toml")
+        raise ValueError(f"received the recipe {name!r}, expected one of {known_names}, or a file ending in .toml")
     if not Path(name).is_file():
-        raise FileNotFoundError(f"there is no file {name}; expected a recipe, or the name of one: "
-                                f"{', '.join((*SHIPPED, *SEQUENCES, *FLOWS))}")
+        raise FileNotFoundError(f"there is no file {name}; expected a recipe, or the name of one: {known_names}")
     return _recipe(Path(name).read_text("utf-8"), name)
 
 
 def of_sequences(name: str) -> bool:
     """Whether a recipe, that ships or of a file, is one of sequence models: those name a task."""
-    if name in SEQUENCES or not name.endswith(".toml") or not Path(name).is_file():
-        return name in SEQUENCES
-    try:
-        return "task" in tomllib.loads(Path(name).read_text("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError):
-        return False
+    return name in SEQUENCES or names(name, "task")
 
 
 def _recipe(text: str, name: str) -> Recipe:
-    try:
-        table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ValueError(f"{name} is not TOML: {error}") from None
+    table = parsed(text, name)
     for key in ("train", "outside"):
-        given = table.get(key, [])
-        if not isinstance(given, list):
-            raise ValueError(f"{name}: received {key} = {given!r}, expected tables [[{key}]]")
-        table[key] = tuple(Family(**_known(Family, entry, f"{name}, [[{key}]]")) for entry in given)
+        table[key] = tables(Family, table.get(key, []), name, key)
     if "out" in table:
         table["out"] = Path(table["out"])
     elif name not in SHIPPED:
         table["out"] = Path("runs") / Path(name).stem
     table.setdefault("title", Path(name).stem)
-    return Recipe(**_known(Recipe, table, name))
-
-
-def _known(kind: type, table: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """A table whose entries are those of a dataclass, with numbers where it has numbers."""
-    expected = [f.name for f in fields(kind)]
-    needed = ("name", "field", "samples") if kind is Family else ()
-    missing = [name for name in needed if name not in table]
-    for key, value in table.items():
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        wrong = (key in NUMBERS and not number) or (key in WHOLE and not (number and isinstance(value, int)))
-        if key not in expected or wrong:
-            said = "a number" if key in NUMBERS else "a whole number" if key in WHOLE else f"entries of {', '.join(expected)}"
-            raise ValueError(f"{where}: received {key} = {value!r}, expected {said}")
-    if missing:
-        raise ValueError(f"{where}: received no {', '.join(missing)}, expected {', '.join(needed)}")
-    return dict(table)
+    return Recipe(**known(Recipe, table, name))

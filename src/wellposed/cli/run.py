@@ -16,7 +16,8 @@ from rich.progress import Progress
 from rich.table import Table
 
 from wellposed.cli.console import console as make_console
-from wellposed.cli.console import tell_next
+from wellposed.cli.console import progress_bar, tell_next
+from wellposed.cli.imaging_recipe import of_images
 from wellposed.cli.main import program
 from wellposed.cli.recipe import Family, Recipe, of_sequences, read_recipe
 from wellposed.cli.turbulence_recipe import of_flows
@@ -31,8 +32,10 @@ Recipes, or a file of your own ending in .toml:
   digits      two state-space networks alike but for their initialization: certified, trained on real digits, tested with tones (80 seconds)
   listops, pathfinder, speech, bytes      the same for other sequences; --size desk or paper
   turbulence  train an operator on decaying turbulence, certify and refine what it answers to unseen flows, guard them (3 minutes)
+  denoise     train a learned prior on digits, prove that it is one, deblur and inpaint with a certificate for each image (2 minutes)
+  ct          the same for phantoms of ellipses, and sparse-view tomography (4 minutes)
 
-`wellposed run darcy --help` says more; the dials are --seconds of darcy and turbulence, --steps or --epochs of the others."""
+`wellposed run darcy --help` says more; the dials are --seconds of darcy, turbulence, denoise and ct, --steps or --epochs of the others."""
 
 
 def main(arguments: list[str]) -> int:
@@ -48,6 +51,10 @@ def main(arguments: list[str]) -> int:
         from wellposed.cli import turbulence
 
         return turbulence.main(name, rest)
+    if of_images(name):
+        from wellposed.cli import denoise
+
+        return denoise.main(name, rest)
     recipe = tyro.cli(Recipe, default=read_recipe(name), args=rest, prog=f"wellposed run {name}")
     return darcy(recipe, make_console())
 
@@ -67,7 +74,7 @@ def darcy(recipe: Recipe, console: Console) -> int:
 
     torch.set_num_threads(recipe.threads)
     run = _train(recipe)
-    kept = _kept(recipe)
+    kept = kept_results(recipe)
     if kept is None:
         kept = _exam(recipe, run)
     else:
@@ -90,7 +97,7 @@ def _train(recipe: Recipe) -> Any:
     torch.manual_seed(recipe.seed)
     model = MgNO.darcy(channels=recipe.channels, layers=recipe.layers, levels=levels(recipe.resolution))
     with telling_options():
-        return train(model, problem, folder=recipe.out, resume=not recipe.anew, quiet=_kept(recipe) is not None, **recipe.settings)
+        return train(model, problem, folder=recipe.out, resume=not recipe.anew, quiet=kept_results(recipe) is not None, **recipe.settings)
 
 
 def _draw(recipe: Recipe, family: Family, seed: int, samples: int) -> Any:
@@ -122,7 +129,7 @@ class telling_options:
             raise type(error)(text) from None
 
 
-def _kept(recipe: Recipe) -> dict[str, Any] | None:
+def kept_results(recipe: Any) -> dict[str, Any] | None:
     """The results of this very recipe, where its folder has them and is whole."""
     from wellposed.training.config import read_config
     from wellposed.training.contents import toml
@@ -139,7 +146,7 @@ def _exam(recipe: Recipe, run: Any) -> dict[str, Any]:
     from wellposed.elliptic.families import join
     from wellposed.report.trained import family_row
 
-    with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as progress:
+    with progress_bar() as progress:
         exams = _examine(recipe, run.model, progress)
         everything = join([exam.problem for exam in exams])
         guards = {"all at once": _guard(run.model, recipe.tol, [everything], progress),

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tyro
+
+from wellposed.cli.tables import known, parsed
 
 SHIPPED = ("digits", "listops", "pathfinder", "speech", "bytes")
 SIZES = ("desk", "paper")
@@ -117,25 +117,11 @@ def read_sequence_recipe(name: str, size: str) -> SequenceRecipe:
     """
     ships = name in SHIPPED
     text = files("wellposed").joinpath(f"sequence/recipes/{name}.toml").read_text("utf-8") if ships else Path(name).read_text("utf-8")
-    try:
-        given = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ValueError(f"{name} is not TOML: {error}") from None
+    given = parsed(text, name)
     if size not in SIZES:
         raise ValueError(f"--size: received {size!r}, expected one of {', '.join(SIZES)}")
     common = {k: v for k, v in given.items() if k not in SIZES}
     table = {"size": size, "title": Path(name).stem, "out": Path("runs") / Path(name).stem, **common, **given.get(size, {})}
-    return SequenceRecipe(**_known(table, name))
-
-
-def _known(table: Mapping[str, Any], where: str) -> dict[str, Any]:
-    kinds = {f.name: f for f in fields(SequenceRecipe)}
-    for key, value in table.items():
-        default = kinds[key].default if key in kinds else None
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        numeric = key in ("steps", "epochs") or (isinstance(default, int | float) and not isinstance(default, bool))
-        if key not in kinds or (numeric and not number):
-            raise ValueError(f"{where}: received {key} = {value!r}, expected entries of {', '.join(kinds)}, with numbers where they have "
-                             "numbers")
-    paths = {key: Path(table[key]) for key in ("out", "folder") if key in table}
-    return {**table, **paths, **({"inits": tuple(table["inits"])} if "inits" in table else {})}
+    found = known(SequenceRecipe, table, name)
+    paths = {key: Path(found[key]) for key in ("out", "folder") if key in found}
+    return SequenceRecipe(**{**found, **paths, **({"inits": tuple(found["inits"])} if "inits" in found else {})})

@@ -20,6 +20,7 @@ USAGE = """usage: wellposed train ROOM --data FILE [options]
 
   elliptic    an operator on your own fields, by default without labels, on the bound that will certify its answers
   sequence    a network of S4 or S5 layers on your own sequences, to classes or numbers
+  proximal    a learned prior, that is exactly one, on your own images: --images DIR
 
 `wellposed train ROOM --help` says more."""
 
@@ -83,9 +84,13 @@ def main(arguments: list[str]) -> int:
         from wellposed.cli import train_sequence
 
         return train_sequence.main(arguments[1:])
+    if arguments[:1] == ["proximal"]:
+        from wellposed.cli import train_proximal
+
+        return train_proximal.main(arguments[1:])
     if arguments[:1] not in (["elliptic"], ["darcy"]):  # the room, and the name of its problem in the other verbs
         asked = arguments[:1] in (["-h"], ["--help"])
-        what = "" if asked or not arguments else f"wellposed train: received {arguments[0]!r}, expected elliptic or sequence\n\n"
+        what = "" if asked or not arguments else f"wellposed train: received {arguments[0]!r}, expected elliptic, sequence or proximal\n\n"
         print(what + USAGE, file=sys.stdout if asked else sys.stderr)
         return 0 if asked else 2
     options = tyro.cli(Train, args=arguments[1:], prog="wellposed train elliptic")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import shlex
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -17,11 +16,12 @@ from rich.progress import Progress
 from rich.table import Table
 
 from wellposed.cli.console import console as make_console
-from wellposed.cli.console import tell_next
+from wellposed.cli.console import progress_bar, tell_next
 from wellposed.cli.main import program
+from wellposed.cli.run import RESULTS, kept_results
 from wellposed.cli.turbulence_recipe import TurbulenceRecipe, Unseen, read_turbulence_recipe
 
-RESULTS, PREDICTION, NOTHING = "results.json", "prediction", "nothing"
+PREDICTION, NOTHING = "prediction", "nothing"
 UNSEEN_SEED, CALIBRATION_SEED = 1_000_003, 2_000_003  # away from the seeds of the training flows
 NOTE = ("Held: the initial field at all times. Coarse: ETDRK4 on half as many nodes per axis, refined. Solver: ETDRK4 alone, with the "
         "longest slabs and steps whose certificates hold with a factor of two to spare on other flows. The time of the network's answers "
@@ -48,7 +48,7 @@ def run(recipe: TurbulenceRecipe, console: Console) -> int:
                   f"{recipe.resolution} nodes are generated, {length} of training on {recipe.threads} "
                   f"thread{'s' * (recipe.threads > 1)},\nand about {duration(around)} to generate, certify, refine and guard {flows} "
                   f"unseen flows; the run folder is {recipe.out}", soft_wrap=True)
-    kept = _kept(recipe)
+    kept = kept_results(recipe)
     if kept is None:
         kept = _made(recipe)
     else:
@@ -59,33 +59,17 @@ def run(recipe: TurbulenceRecipe, console: Console) -> int:
     return 0
 
 
-def _kept(recipe: TurbulenceRecipe) -> dict[str, Any] | None:
-    """The results of this very recipe, where its folder has them and is whole."""
-    from wellposed.training.config import read_config
-    from wellposed.training.contents import toml
-    from wellposed.training.folder import verify_run
-
-    held = (read_config(recipe.out) or {}).get("recipe")
-    if recipe.anew or held is None or toml(held) != toml(recipe.table()) or RESULTS not in verify_run(recipe.out):
-        return None
-    return json.loads((recipe.out / RESULTS).read_text("utf-8"))
-
-
 def _made(recipe: TurbulenceRecipe) -> dict[str, Any]:
     """All of it: flows, training, the exam, the files."""
     import torch
 
     torch.set_num_threads(1)  # of what is generated every bit counts, and threads may add in another order
-    with _progress() as progress:
+    with progress_bar() as progress:
         flows = _training_flows(recipe, progress)
     torch.set_num_threads(recipe.threads)
     run = _train(recipe, flows)
-    with _progress() as progress:
+    with progress_bar() as progress:
         return _exam(recipe, run, progress)
-
-
-def _progress() -> Progress:
-    return Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
 
 
 def _equation(recipe: TurbulenceRecipe, resolution: int) -> Any:

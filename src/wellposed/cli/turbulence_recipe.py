@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tyro
 
+from wellposed.cli.tables import known, names, parsed, tables
+
 SHIPPED = ("turbulence",)
-FLOWS = ("decaying", "forced", "kolmogorov")
 STARTS = ("mcwilliams", "gaussian", "taylor-green")
 ELSEWHERE = ("out", "threads", "anew")
 
@@ -132,12 +131,7 @@ class TurbulenceRecipe:
 
 def of_flows(name: str) -> bool:
     """Whether a recipe, that ships or of a file, is one of flows: those name a flow."""
-    if name in SHIPPED or not name.endswith(".toml") or not Path(name).is_file():
-        return name in SHIPPED
-    try:
-        return "flow" in tomllib.loads(Path(name).read_text("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError):
-        return False
+    return name in SHIPPED or names(name, "flow")
 
 
 def read_turbulence_recipe(name: str) -> TurbulenceRecipe:
@@ -148,26 +142,7 @@ def read_turbulence_recipe(name: str) -> TurbulenceRecipe:
     """
     ships = name in SHIPPED
     text = files("wellposed").joinpath(f"flow/recipes/{name}.toml").read_text("utf-8") if ships else Path(name).read_text("utf-8")
-    given = tomllib.loads(text)
-    outside = given.pop("outside", [])
-    if not isinstance(outside, list) or not all(isinstance(entry, dict) for entry in outside):
-        raise ValueError(f"{name}: received outside = {outside!r}, expected tables [[outside]]")
-    table = {"title": Path(name).stem, "out": Path("runs") / Path(name).stem, **_known(TurbulenceRecipe, given, name)}
-    found = [{"name": f"number {k + 1}", **_known(Unseen, entry, f"{name}, [[outside]]")} for k, entry in enumerate(outside)]
-    return TurbulenceRecipe(**table | {"out": Path(table["out"]), "outside": tuple(Unseen(**entry) for entry in found)})
-
-
-def _known(kind: type, table: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """A table whose entries are those of a dataclass, with numbers where it has numbers."""
-    kinds = {f.name: str(f.type) for f in fields(kind)}
-    for key, value in table.items():
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        whole = number and isinstance(value, int)
-        expected = kinds.get(key, "")
-        if key == "flow" and value not in FLOWS:
-            raise ValueError(f"{where}: received flow = {value!r}, expected one of {', '.join(FLOWS)}")
-        if key not in kinds or ("float" in expected and not number) or (expected.startswith("int") and not whole):
-            said = "a number" if "float" in expected else "a whole number" if expected.startswith("int") else \
-                f"entries of {', '.join(kinds)}"
-            raise ValueError(f"{where}: received {key} = {value!r}, expected {said}")
-    return dict(table)
+    given = parsed(text, name)
+    outside = tables(Unseen, given.pop("outside", []), name, "outside")
+    table = {"title": Path(name).stem, "out": Path("runs") / Path(name).stem, **known(TurbulenceRecipe, given, name)}
+    return TurbulenceRecipe(**table | {"out": Path(table["out"]), "outside": outside})

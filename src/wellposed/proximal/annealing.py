@@ -8,7 +8,7 @@ from torch import nn
 
 from wellposed.proximal.proximal_matching import Absolute, Penalty, ProximalMatching, Square
 
-WARM, REACHED = 0.1, 0.3
+WARM, REACHED = 0.1, 0.6
 """Parts of the steps: before the first the loss is that of the start, from the second on γ is the one that was asked for."""
 WIDER = 8.0
 """γ begins so many times wider, as published (Fang, Buchanan and Sulam 2024), or at the size of the noise where that is more."""

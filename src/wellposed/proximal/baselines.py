@@ -33,6 +33,21 @@ def psnr(image: Tensor, truth: Tensor) -> Float[Tensor, " batch"]:
     return -10 * torch.log10((image - truth).square().flatten(1).mean(1))
 
 
+def ssim(image: Float[Tensor, "batch c y x"], truth: Float[Tensor, "batch c y x"]) -> Float[Tensor, " batch"]:
+    """Structural similarity for values in 0 to 1, a Gaussian window of 1.5 pixels (Wang, Bovik, Sheikh and Simoncelli 2004)."""
+    t = torch.arange(-5, 6, dtype=image.dtype)
+    g = torch.exp(-t.square() / 4.5)
+    window = torch.outer(g, g)[None, None] / g.sum() ** 2
+
+    def mean(x: Tensor) -> Tensor:
+        return torch.nn.functional.conv2d(x.flatten(0, 1)[:, None], window)[:, 0].unflatten(0, x.shape[:2])
+
+    mx, my = mean(image), mean(truth)
+    vx, vy, both = mean(image * image) - mx * mx, mean(truth * truth) - my * my, mean(image * truth) - mx * my
+    index = (2 * mx * my + 1e-4) * (2 * both + 9e-4) / ((mx * mx + my * my + 1e-4) * (vx + vy + 9e-4))
+    return index.flatten(1).mean(1)
+
+
 def oracle(method: Callable[[float], Tensor], truth: Float[Tensor, "batch c y x"], grid: Sequence[float] = GRID,
            halvings: int = 2) -> Tuned:
     """The weight for which `method` comes nearest to the truth, which no user has: what the method could do at best."""

@@ -67,7 +67,7 @@ class ConformalSet:
 
         Raises:
             ValueError: shapes that differ, numbers that are not finite, too few images for the level, the same image twice, an image of
-                the training.
+                the training, several images of the difficulty at which groups end.
         """
         if noisy.shape != clean.shape or len(noisy) == 0 or not (torch.isfinite(noisy).all() and torch.isfinite(clean).all()):
             raise ValueError(f"ConformalSet: received noisy images {tuple(noisy.shape)} and clean ones {tuple(clean.shape)}, expected the "
@@ -106,9 +106,10 @@ class ConformalSet:
         return self.radius_of(self.difficulty(y))
 
     def radius_of(self, difficulty: Float[Tensor, " batch"]) -> Float[Tensor, " batch"]:
-        """As `radius`, from what `difficulty` gives."""
-        quantiles = torch.tensor([g.quantile for g in self.groups], dtype=torch.float64, device=difficulty.device)
-        return quantiles[self.group(difficulty)] * difficulty
+        """As `radius`, from what `difficulty` gives; infinite at a difficulty at which groups end: for such images nothing is proved."""
+        quantiles, edges = (torch.tensor(x, dtype=torch.float64, device=difficulty.device)
+                            for x in ([g.quantile for g in self.groups], [g.above for g in self.groups[1:]]))
+        return (quantiles[self.group(difficulty)] * difficulty).masked_fill(torch.isin(difficulty, edges), torch.inf)
 
     def covers(self, x: Float[Tensor, "batch ..."], y: Float[Tensor, "batch ..."]) -> Bool[Tensor, " batch"]:
         """Whether the truth x lies in the set of y."""

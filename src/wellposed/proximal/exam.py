@@ -12,13 +12,16 @@ from torch import Tensor
 
 from wellposed.proximal.baselines import oracle, psnr, total_variation, wavelet_shrinkage
 from wellposed.proximal.conformal import ConformalSet, measured
+from wellposed.proximal.inversion import invert
 from wellposed.proximal.physics import Blur, Mask
-from wellposed.proximal.prior import Prior
+from wellposed.proximal.prior import Prior, bracket
 from wellposed.proximal.problem import Inverse
 
 Images = Float[Tensor, "batch c y x"]
 GRID = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0)
 """Of the weights that the oracle tries, in standard deviations of the noise."""
+NEAR = 1e-6
+"""To what residual images are inverted, for brackets of about its square over 2μ."""
 DENSE = 256
 """Numbers of an image up to which the whole spectrum of the Jacobian is computed."""
 
@@ -107,7 +110,7 @@ class Path:
     upper: Float[Tensor, "points images"]
 
 
-def paths(model: Any, clean: Images, sigma: float, points: int = 13, seed: int = 0) -> list[Path]:
+def paths(model: Any, clean: Images, sigma: float, points: int = 9, seed: int = 0) -> list[Path]:
     """From each image but the last to the next along a straight line, with growing noise, and with growing blur."""
     noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(seed), dtype=clean.dtype)
     ends, share = torch.roll(clean, -1, 0), torch.linspace(0, 1, points, dtype=clean.dtype).tolist()
@@ -115,12 +118,22 @@ def paths(model: Any, clean: Images, sigma: float, points: int = 13, seed: int =
         ("Between two images", "t of (1 - t) x + t x'", 1.0, lambda t: (1 - t) * clean + t * ends),
         ("With growing noise", "standard deviation of the noise", 2 * sigma, lambda s: clean + s * noise),
         ("With growing blur", "standard deviation of the blur, pixels", 2.0, lambda s: blurred(clean, s))]
-    found = []
+    found, exact = [], model.doubled()
     for name, parameter, end, image in families:
         at = [end * s for s in share]
-        whole = model.prior(torch.cat([image(s) for s in at]))
-        found.append(Path(name, parameter, at, whole.lower.view(points, -1), whole.upper.view(points, -1)))
+        found.append(Path(name, parameter, at, *_enclosed(exact, [image(s) for s in at])))
     return found
+
+
+def _enclosed(exact: Any, images: Sequence[Images]) -> tuple[Tensor, Tensor]:
+    """Both ends of R at one batch after the other, each inverse beginning where the last one led."""
+    rows, point = [], images[0]
+    for before, x in zip((images[0], *images), images, strict=False):
+        found = bracket(exact, x, invert(exact, x, NEAR, point + x - before).point)
+        rows.append((found.lower, found.upper))
+        point = found.point
+    lower, upper = (torch.stack(ends) for ends in zip(*rows, strict=True))
+    return lower, upper
 
 
 def gaussian(width: float, limit: int) -> Float[Tensor, "side side"]:

@@ -33,10 +33,11 @@ class Pairs(NamedTuple):
 def paired(penalty: Penalty, answer: Float[Tensor, "outputs dim"], batch: Pairs, sigma: float) -> Float[Tensor, ""]:
     """The mean over noisy vectors of Σ_j w_j m(f(y) - x_j), with its gradient, of which proximal matching's is scaled.
 
-    The gradient of proximal matching vanishes with γ like γ^{dim + 2}, and the memory of Adam is too long for that. It is divided by the
-    mean of exp(-|r|²/γ²) over the batch, which is a number. In low dimension it is multiplied, at each y by itself, by a positive number
-    that makes half of it a step of Newton's method on log Σ_j w_j exp(-|r|²/γ²), which has the same stationary points: where the prior
-    is smooth the gradient is γ times smaller than near a kink, and would be the last to be followed.
+    The gradient of proximal matching vanishes with γ like γ^{dim + 2}, and the memory of Adam is too long for that: it is divided by the
+    mean of exp(-|r|²/γ²) over the batch, which is a number. Where the prior is smooth it is γ times smaller than near a kink, and would be
+    the last to be followed: in low dimension it is divided at each y by the bend of -log Σ_j w_j exp(-|r|²/γ²) there, as by Newton's
+    method, and by the square root of its own mean of exp(-|r|²/γ²). Without the latter heavy tails are not learned; divided by all of it,
+    nothing says where an answer should jump from one mode to the next. As both numbers are positive, at each y the stationary points stay.
     """
     rows = max(1, CHUNK // len(batch.clean))
     values, slopes, near = [], [], []
@@ -48,8 +49,9 @@ def paired(penalty: Penalty, answer: Float[Tensor, "outputs dim"], batch: Pairs,
             for held, x in zip((values, slopes, near), found, strict=True):
                 held.append(x)
         value, slope, weight = torch.cat(values), torch.cat(slopes), torch.cat(near)
-        if isinstance(penalty, ProximalMatching) and answer.shape[1] > DENSE:
-            slope = slope * (weight / weight.mean().clamp(min=1e-30))[:, None]
+        if isinstance(penalty, ProximalMatching):
+            share = weight / weight.mean().clamp(min=1e-30)
+            slope = slope * (share.sqrt() if answer.shape[1] <= DENSE else share)[:, None]
     return value.mean() + ((answer - answer.detach()) * slope).sum() / len(answer)
 
 
@@ -61,7 +63,7 @@ def _other(penalty: Penalty, f: Tensor, prior: Tensor, clean: Tensor) -> tuple[T
 
 
 def _matched(gamma: float, sigma: float, f: Tensor, prior: Tensor, clean: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Values, gradients over the means of exp(-|r|²/γ²), in low dimension steps of Newton's method, and those means."""
+    """Values, gradients over the means of exp(-|r|²/γ²), in low dimension as twice the steps of Newton's method, and those means."""
     _, whole, top = _exponentials(prior)
     apart = squares(f, clean)
     w, total, own = _exponentials(prior - apart / gamma**2)

@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 import torch
 from jaxtyping import Float
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from torch import Tensor
 
 from wellposed.flow import Enclosure, NavierStokes2D, Trajectory, solve
 from wellposed.flow.exam import Exam, energy, residual_seen
 from wellposed.numerics.vorticity import resample, to_field, to_spectrum
+from wellposed.report.curves import DASHED, GREY, Curve, curves
 from wellposed.report.svg import STYLE, to_svg
 
-RAW, REFINED, PDE, SOLVER, GREY = "#D55E00", "#0072B2", "#7B4173", "#009E73", "#5b6573"
+RAW, REFINED, PDE, SOLVER = "#D55E00", "#0072B2", "#7B4173", "#009E73"
 COLOURS = "RdBu_r"
-DASHED, DOTTED = (0, (5, 3)), (0, (1, 2))
+DOTTED = (0, (1, 2))
 ROUNDING = 1e-20  # of the largest energy of a shell
 SHOWN = 128  # nodes per axis of pictures, at least: between those of the grid lies the trigonometric polynomial that is meant
 WAVES = "wave number |k|, in units of 2π over the side"
@@ -65,19 +62,6 @@ class Sample:
         """The classical solution."""
         with torch.no_grad():
             return solve(self.equation, self.exam.problem[self.sample].vorticity, self.times)
-
-
-@dataclass(frozen=True)
-class Curve:
-    """A line; `band`: its colour is filled from `y` down to there. Points that are not positive and finite are not drawn."""
-
-    name: str
-    x: Sequence[float]
-    y: Sequence[float]
-    colour: str
-    style: str | tuple = "-"
-    band: Sequence[float] | None = None
-    marker: str = ""
 
 
 def vorticity_maps(s: Sample) -> tuple[list[str], float]:
@@ -140,39 +124,6 @@ def bounds_beyond(s: Sample) -> str:
     return curves(lines, "The refined answer's velocity error is at most", "time", level=("speed of the flow", _speed(s)), size=(7.6, 3.6))
 
 
-def curves(lines: Sequence[Curve], title: str, xlabel: str, *, level: tuple[str, float] | None = None, edge: float | None = None,
-           beyond: bool = False, both: bool = False, size: tuple[float, float] = (4.9, 3.6)) -> str:
-    """Lines on a logarithmic axis, or two.
-
-    Args:
-        level: a name and a height, dashed. edge: the last mode of the grid along an axis, dashed; beyond: with a grey ground on its right.
-        both: whether the x axis is logarithmic too.
-    """
-    with mpl.rc_context(STYLE):
-        figure = Figure(size, layout="constrained")
-        ax = figure.subplots()
-        drawn = sum(_line(ax, line) for line in lines) > 0
-        if drawn:
-            _logarithmic(ax, both)
-        if level is not None:
-            ax.axhline(level[1], color=GREY, linestyle=DASHED, linewidth=1)
-            _say(ax, level[0], (0, level[1]), (4, -10), ("axes fraction", "data"), "left")
-        if edge is not None:
-            ax.axvline(edge, color=GREY, linestyle=DASHED, linewidth=1)
-            _say(ax, "the grid's last mode", (edge, 0), (-4, 4), ("data", "axes fraction"), "right")
-        if beyond and edge is not None:
-            ax.axvspan(edge, ax.get_xlim()[1], color="#edf0f4", zorder=0)
-        ax.margins(x=0)
-        ax.set(xlabel=xlabel, title=title)
-        ax.grid(axis="y", color="#e3e7ec", linewidth=0.7)
-        ax.spines[["top", "right"]].set_visible(False)
-        if drawn:
-            figure.legend(loc="outside lower center", ncols=2, fontsize=8)
-        else:
-            ax.text(0.5, 0.5, "nothing is proved", transform=ax.transAxes, ha="center")
-        return to_svg(figure, f"{title}: {', '.join(line.name for line in lines)}")
-
-
 def _over_time(x: Tensor) -> list[float]:
     """Of the one sample, without the first time, at which an error is zero or rounding."""
     return x[0, 1:].tolist()
@@ -196,43 +147,3 @@ def _map(title: str, values: Float[np.ndarray, "y x"], limit: float, length: flo
         bar.ax.collections[0].set_rasterized(True)
         bar.outline.set_visible(False)  # pyright: ignore
         return to_svg(figure, title)
-
-
-def _line(ax: Axes, line: Curve) -> bool:
-    """Draw it; whether there was something to draw."""
-    x, y = (np.asarray(values, dtype=float) for values in (line.x, line.y))
-    good = np.isfinite(y) & (y > 0)
-    if not good.any():
-        return False
-    style: Any = "none" if line.marker else line.style
-    ax.plot(x[good], y[good], marker=line.marker or None, linestyle=style, label=line.name, color=line.colour, linewidth=1.5, markersize=3)
-    if line.band is not None:
-        low = np.asarray(line.band, dtype=float)[good]
-        ax.fill_between(x[good], np.where(low > 0, low, y[good]), y[good], color=line.colour, alpha=0.2, linewidth=0)
-    return True
-
-
-def _logarithmic(ax: Axes, both: bool) -> None:
-    """Plain labels: mathematical ones take most of the time of a figure."""
-    ax.set_yscale("log")
-    low, high = ax.get_ylim()
-    if high > 10 * low:
-        ax.yaxis.set_major_locator(LogLocator(numticks=12))
-        ax.yaxis.set_minor_locator(NullLocator())
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda y, _: _plain(y)))
-    ax.yaxis.set_minor_formatter(FuncFormatter(lambda y, _: _plain(y)))
-    if both:
-        ax.set_xscale("log")
-        ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-        ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: _plain(x)))
-        ax.xaxis.set_minor_locator(NullLocator())
-
-
-def _plain(x: float) -> str:
-    """10, 0.02, 1e-7."""
-    head, exponent = f"{x:.2e}".split("e")
-    return f"{x:g}" if -3 < int(exponent) < 4 else f"{float(head):g}e{int(exponent)}"
-
-
-def _say(ax: Axes, text: str, place: tuple[float, float], off: tuple[int, int], coordinates: Any, side: str) -> None:
-    ax.annotate(text, place, xytext=off, xycoords=coordinates, textcoords="offset points", ha=side, fontsize=8, color=GREY)

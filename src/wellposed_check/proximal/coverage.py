@@ -1,5 +1,6 @@
 """How often does a new image lie outside its conformal set? docs/theorems/proximal.md, "Conformal sets": groups end at order statistics of
-the calibration's difficulties, and images at the ends are left out; within a group the new image can be exchanged with any of the others.
+the calibration's difficulties; images at the ends are left out, and new ones there get the whole space. Within a group the new image can be
+exchanged with any of the others.
 """
 
 from __future__ import annotations
@@ -44,16 +45,20 @@ def state(evidence: Evidence, arithmetic: str) -> Statement:
     groups = grouped(scores, difficulties, count, level or 0.5)
     for g in groups:
         demand(g.k <= g.n, f"{g.n} images cannot show a coverage of {level}: no set but the whole space has it")
+    exact = not any(g.ties for g in groups)
     worst = max(groups, key=lambda g: g.missed)
     given = min(assured(g) for g in groups)
     return Statement(
         id="proximal.coverage/1", quantity="probability that a new image lies outside its conformal set, in the worst of "
-        f"{count} groups of predicted difficulty; with these calibration images at most {1 - given:.4f}, with {SURE:.1%} confidence each",
-        lower=0.0 if any(g.ties for g in groups) else outward(worst.missed, -math.inf), upper=outward(worst.missed, math.inf),
+        f"{count} groups of predicted difficulty; with these calibration images at most {1 - given:.4f}, with {SURE:.1%} confidence each; "
+        "at a difficulty at which groups end the set is the whole space",
+        lower=outward(worst.missed, -math.inf) if exact else 0.0, upper=outward(worst.missed, math.inf),
         kind="statistical", arithmetic=arithmetic, assumptions=(
             ("new images, their noise and the calibration's are exchangeable: one source, one operator, one level of noise", "assumed"),
             ("scores and difficulties are those of the model under one rule, fixed beforehand", "assumed"),
-            ("no calibration image was used in training", "assumed" if training is None else "checked")),
+            *((("for the lower end alone: scores have a continuous law", "assumed"),) if exact else ()),
+            ("no calibration image was used in training", "assumed") if training is None else
+            (f"no calibration image was used in training: checked against the {len(training)} digests listed", "checked")),
         reference="docs/theorems/proximal.md; wellposed_check/SPEC.md, section 11", witness=("difficulties", "scores"))
 
 
@@ -63,6 +68,7 @@ def grouped(scores: Array, difficulties: Array, count: int, level: float) -> lis
     demand(scores.shape == difficulties.shape == (n,) and 1 <= count <= n, "there is not one score and one difficulty an image")
     ranked = np.sort(difficulties)
     edges = [float(ranked[int(Fraction(j * (n + 1), count) + Fraction(1, 2)) - 1]) for j in range(1, count)]
+    demand(all((difficulties == edge).sum() == 1 for edge in edges), "images share the difficulty at which groups end: take fewer groups")
     groups = []
     for above, below in zip([-math.inf, *edges], [*edges, math.inf], strict=True):
         own = np.sort(scores[(difficulties > above) & (difficulties < below)])

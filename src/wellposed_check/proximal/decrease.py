@@ -13,19 +13,20 @@ from wellposed_check.proximal.network import Both
 from wellposed_check.proximal.rounding import SECOND, UNIT, Array, dot, gamma, norm
 from wellposed_check.statement import Evidence, Statement
 
-MERITS = {"pgd": "F(z) = h(z) + weight R(z); promised is |z - z+|^2 (1/step - |A|^2) / 2",
-          "hqs": "the Moreau envelope of h with step |.|^2 / 2, + weight R(z); promised is |z - z+|^2 step^2 / (step + |A|^2) / 2",
-          "admm": "h(x) + <grad h(x), z - x> + step |x - z|^2 / 2 + weight R(z); promised is |x - x+|^2 min(step / 2, (step + 2 |A|^2)"
-                  "(step - |A|^2) / (2 step))"}
-INSIDE = {"pgd": "the step is below 1 / |A|^2", "hqs": "the step is positive", "admm": "the step is above |A|^2"}
+MERITS = {"pgd": "F(z) = h(z) + weight R(z); promised is |z - z+|^2 (1/step - L) / 2",
+          "hqs": "the Moreau envelope of h with step |.|^2 / 2, + weight R(z); promised is |z - z+|^2 step^2 / (step + L) / 2",
+          "admm": "h(x) + <grad h(x), z - x> + step |x - z|^2 / 2 + weight R(z); promised is |x - x+|^2 min("
+                  "step / 2, (step + 2 L)(step - L) / (2 step))"}
+INSIDE = {"pgd": "the step is below 1 / L, L >= |A|^2", "hqs": "the step is positive", "admm": "the step is above L >= |A|^2"}
 Ends = tuple[Array, Array]
 
 
 def state(evidence: Evidence, arithmetic: str) -> Statement:
     ends, (how, step, first) = enclosed(evidence), described(evidence)
-    inside = promised(how, step, read_inverse(evidence).square) > 0
+    square = read_inverse(evidence).square
+    inside = promised(how, step, square) > 0
     quantity = (f"largest over images and steps {first + 1} to {first + len(evidence.arrays['points']) - 1} of merit+ - merit + what is "
-                f"promised, at least 0; {how}, step {step!r}: {MERITS[how]}; h(x) = |A x - y|^2 / 2")
+                f"promised, at least 0; {how}, step {step!r}: {MERITS[how]}; h(x) = |A x - y|^2 / 2, L = {square!r} >= |A|^2")
     assumptions = (STORED, MEANT, (f"inside the theorem: {INSIDE[how]}", "checked" if inside else "violated"), SIGNS)
     return theorem(evidence, arithmetic, "decrease", quantity, ends, assumptions, "sufficient decrease")
 
@@ -69,6 +70,7 @@ def enclosed(evidence: Evidence, margins: float = 1.0) -> tuple[float, float]:
             more = margins * SECOND * abs(c) * ((2 * np.sqrt(square) + wrong) * wrong + more + 16 * UNIT * square)
             found.append((float((ends[0] - high + c * square - more).max()), float((ends[1] - low + c * square + more).max())))
         before = ends, moved, off
+    demand(bool(np.isfinite(found).all()), "the merit of a step is not finite")
     return max(low for low, _ in found), max(high for _, high in found)
 
 

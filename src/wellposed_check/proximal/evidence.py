@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from wellposed_check.canonical import decode, demand
 from wellposed_check.proximal.network import Both, Network, read_network
 from wellposed_check.proximal.physics import ARRAYS, Operator, read_operator
-from wellposed_check.proximal.rounding import SECOND, UNIT, Array, dot, norm
+from wellposed_check.proximal.rounding import SECOND, TINY, UNIT, Array, dot, norm
 from wellposed_check.statement import Evidence, Statement
 
 NETWORK = {"network", "tiling"}
@@ -21,7 +22,7 @@ STORED = ("the network is run in exact arithmetic with these stored float64 numb
 SIGNS = ("weights between layers and of readouts are not negative, the activation is softplus, and what is applied after is the transpose "
          "of what is applied before: the potential is convex", "checked")
 MEANT = ("operator, measurement and weight are those that are meant", "assumed")
-LARGEST = 2.0**100
+LARGEST, SMALLEST = 2.0**100, 2.0**-200
 
 
 @dataclass(frozen=True)
@@ -41,9 +42,10 @@ class Inverse:
         ax = a.apply(x)
         demand(ax.shape == y.shape, f"the measurement has the shape {y.shape}, images would give {ax.shape}")
         r = ax - y
-        size, off = norm(r), SECOND * (a.error * norm(x) + 2 * UNIT * (norm(ax) + norm(y)))
+        size, off = norm(r), SECOND * (a.error * norm(x) + 2 * UNIT * (norm(ax) + norm(y))) + TINY
         h, lost = dot(r, 0.5 * r)
-        return h, lost + SECOND * (size + off) * off, a.transpose(r), SECOND * (np.sqrt(self.square) * off + a.error * (size + off))
+        slack = SECOND * (np.sqrt(self.square) * off + a.error * (size + off)) + TINY
+        return h, lost + SECOND * (size + off) * off, a.transpose(r), slack
 
 
 def read_inverse(evidence: Evidence) -> Inverse:
@@ -58,8 +60,9 @@ def _inverse(evidence: Evidence) -> Inverse:
     demand(2.0**-60 <= weight <= 2.0**60, f"the weight is {weight!r}, not positive or out of range")
     demand(image.ndim == 4 and points.ndim == 5 and points.shape[1:] == image.shape and len(points) >= 1 and len(y) == len(image) >= 1,
            f"points of the shape {points.shape} and {len(y)} measurements do not fit images of the shape {image.shape}")
-    demand(norms.shape == (1,) and norms[0] > 0 and all(np.abs(x).max() <= LARGEST for x in (image, y, points, norms)),
-           "the bound of |A|^2 is not one positive number, or there are numbers above 2^100")
+    own = [evidence.arrays[name] for name in ("splits", "gradient") if name in evidence.arrays]
+    demand(norms.shape == (1,) and norms[0] >= SMALLEST and all(np.abs(x).max() <= LARGEST for x in (image, y, points, norms, *own)),
+           "the bound of |A|^2 is not one number above 2^-200, or there are numbers above 2^100")
     if p["physics"] == {"kind": "foreign"}:
         demand(p["run"] is None and not arrays, "with an operator that is anyone's no run can be followed")
         return Inverse(read_network(evidence), None, y, weight, float(norms[0]))
@@ -83,6 +86,7 @@ def theorem(evidence: Evidence, arithmetic: str, claim: str, quantity: str, ends
     """With the interval of the witness, which must contain `ends`: products of matrices are not the same on every machine."""
     demand(arithmetic == "margin", f"this claim is made in margin arithmetic, not in {arithmetic!r}")
     x = evidence.arrays[claim]
+    demand(all(math.isfinite(end) for end in ends) and ends[0] <= ends[1], f"{claim} is not found to lie between two numbers")
     demand(x.shape == (2,) and bool(x[0] <= ends[0]), f"the lower end of {claim} does not follow from the witness")
     demand(bool(ends[1] <= x[1]), f"the upper end of {claim} does not follow from the witness")
     return Statement(f"proximal.{claim}/1", quantity, float(x[0]), float(x[1]), "theorem", arithmetic, assumptions,

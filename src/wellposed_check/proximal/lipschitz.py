@@ -14,9 +14,10 @@ import math
 import numpy as np
 
 from wellposed_check.canonical import demand
+from wellposed_check.proximal.evidence import LARGEST
 from wellposed_check.proximal.maps import Act
 from wellposed_check.proximal.network import Network, read_network
-from wellposed_check.proximal.rounding import SECOND, UNIT, Array, norm
+from wellposed_check.proximal.rounding import LEAST, SECOND, UNIT, Array, norm
 from wellposed_check.statement import Evidence, Statement
 
 KAPPA = 1.0454
@@ -24,13 +25,17 @@ KAPPA = 1.0454
 
 def state(evidence: Evidence, arithmetic: str) -> Statement:
     """The ends of the witness, once they are shown to follow; without "lipschitz.upper" no upper end is claimed."""
+    demand(arithmetic == "margin", f"this claim is made in margin arithmetic, not in {arithmetic!r}")
     network, high = read_network(evidence), evidence.arrays.get("lipschitz.upper")
     low, first, second = (evidence.arrays[f"lipschitz.{name}"] for name in ("lower", "first", "second"))
     demand(low.shape == (1,) and first.shape == second.shape, "the lower end is not one number, or pairs of images do not fit")
+    demand(all(np.abs(x).max() <= LARGEST for x in (first, second)), "there are images above 2^100")
     demand(0 <= low[0] <= reached(network, first, second), "the lower end does not follow from the pairs of images")
     if high is not None:
         found = bound(network)
         demand(high.shape == (1,) and found is not None and found <= high[0], f"the upper end does not follow: weights show {found}")
+        demand(low[0] <= high[0], "the lower end is above the upper one")
+        demand(large(network, first.shape[2:]), "pairs are smaller than what they are resampled to: the upper end is not for such images")
     resized = high is not None and any(s.kind == "bilinear" for s in network.resamplings)
     return Statement(
         id="proximal.lipschitz/1", quantity="least L with |f(x) - f(y)|_2 <= L |x - y|_2 for all images x, y of any size that f takes",
@@ -38,6 +43,12 @@ def state(evidence: Evidence, arithmetic: str) -> Statement:
         assumptions=(("images have at least the pixels to which they are resampled", "assumed"),) if resized else (),
         reference="docs/theorems/proximal.md; wellposed_check/SPEC.md, section 11",
         witness=tuple(sorted(name for name in evidence.arrays if name.startswith(("layers.", "lipschitz.")))))
+
+
+def large(network: Network, sides: tuple[int, ...]) -> bool:
+    """Whether images, or their tiles, have at least the pixels to which they are resampled."""
+    own = sides if network.tiling is None else network.tiling[:1] * 2
+    return all(s.kind != "bilinear" or all(n >= m for n, m in zip(own, s.numbers, strict=True)) for s in network.resamplings)
 
 
 def reached(network: Network, x: Array, y: Array) -> float:
@@ -72,12 +83,12 @@ def _curvatures(network: Network) -> list[Array]:
         if len(layers) == 1 and layer.power == 2 and layer.bias is not None and np.array_equal(layer.skip[:half], -layer.skip[half:]):
             q, (u, v) = rising(network.beta * (layer.bias[:half] + layer.bias[half:]) / 2), (w[:half], w[half:])
             square = np.append(KAPPA * np.maximum(u, v) + q * np.minimum(u, v), np.zeros(half))
-        found.append(SECOND * (square + 0.25 * network.beta * c))
+        found.append(SECOND * (square + 0.25 * network.beta * c) + LEAST)
         above = np.zeros(1)
         if layer.across is not None and layer.weight is not None:  # W' c, the largest in each channel below
             pulled, s = np.tensordot(c, layer.weight, 1), layer.across.stride
             pulled = _phases(pulled[None], s).sum((0, 1, 2)) if s else pulled
-            above = SECOND * pulled.reshape(len(layers[k - 1].skip), -1).max(1)
+            above = SECOND * pulled.reshape(len(layers[k - 1].skip), -1).max(1) + LEAST
     return found[::-1]
 
 

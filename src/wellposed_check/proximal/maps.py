@@ -1,6 +1,7 @@
 """Linear maps of a network and their transposes: dense, convolutional, and the closed list of resamplings, none of them negative.
 
-Each acts on pairs: numbers as computed, and bounds of their errors; what rounding adds in the map itself is added to these.
+Each acts on pairs: numbers as computed, and bounds of their errors; what rounding adds in the map itself is added to these,
+and what underflow does.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from wellposed_check.canonical import demand
-from wellposed_check.proximal.rounding import Array, gamma
+from wellposed_check.proximal.rounding import LEAST, Array, gamma
 
 MOST = 4096
 KINDS = {"same": (), "average": ("factor",), "padded": ("multiple",), "bilinear": ("rows", "columns")}
@@ -28,12 +29,12 @@ class Act:
     padding: int = 0
 
     def apply(self, w: Array, x: Pair) -> Pair:
-        return self._forward(w, x[0]), self._forward(np.abs(w), x[1] + gamma(w[0].size + 2) * np.abs(x[0]))
+        return self._forward(w, x[0]), self._forward(np.abs(w), x[1] + gamma(w[0].size + 2) * np.abs(x[0])) + LEAST
 
     def transpose(self, w: Array, y: Pair, shape: Shape, more: int = 0) -> Pair:
         """`shape`: of one input; `more`: roundings in sums with others. After a product of len(w) terms come one addition a shift."""
         terms = len(w) + w[0, 0].size + 4 + more
-        return self._back(w, y[0], shape), self._back(np.abs(w), y[1] + gamma(terms) * np.abs(y[0]), shape)
+        return self._back(w, y[0], shape), self._back(np.abs(w), y[1] + gamma(terms) * np.abs(y[0]), shape) + LEAST
 
     def _forward(self, w: Array, x: Array) -> Array:
         if not self.stride:
@@ -81,7 +82,7 @@ class Resampling:
 
     def _between(self, x: Pair, left: Array, right: Array, c: float) -> Pair:
         terms = 0 if self.kind == "padded" else int((left > 0).sum(1).max() + (right > 0).sum(1).max()) + 4
-        return left @ x[0] @ right.T / c, left @ (x[1] + gamma(terms) * np.abs(x[0])) @ right.T / c
+        return left @ x[0] @ right.T / c, left @ (x[1] + gamma(terms) * np.abs(x[0])) @ right.T / c + LEAST
 
     def _matrices(self, shape: Shape) -> tuple[Array, Array, float]:
         demand(len(shape) == 3 and max(shape) <= MOST, "vectors, or images of more than 4096 rows or columns, are not resampled")

@@ -14,7 +14,7 @@ import numpy as np
 
 from wellposed_check.canonical import decode, demand
 from wellposed_check.proximal.maps import Act, Pair, Resampling, read_act, read_resampling
-from wellposed_check.proximal.rounding import ELEMENTARY, SECOND, UNIT, Array, column, dot, gamma, norm, total
+from wellposed_check.proximal.rounding import ELEMENTARY, LEAST, SECOND, TINY, UNIT, Array, column, dot, gamma, norm, total
 from wellposed_check.statement import Evidence
 
 LARGEST, MOST, PIXELS = 2.0**100, 64, 2**16
@@ -74,7 +74,7 @@ class Network:
             out[:, :, i : i + t, j : j + t] += f[:, k]
         psi, psi_error, size, f_error = (y.reshape(len(x), -1) for y in (own.psi, own.psi_error, norm(own.f), own.f_error))
         lost = SECOND * total(psi_error + gamma(len(corners) + 4) * psi) / cover
-        off = SECOND * np.sqrt(total((f_error + gamma(cover + 4) * size) ** 2) / cover)  # each pixel lies in `cover` tiles
+        off = SECOND * norm(f_error + gamma(cover + 4) * size) / np.sqrt(cover)  # each pixel lies in `cover` tiles
         return Both(total(psi) / cover, lost, out[:, :, t - s : t - s + rows, t - s : t - s + columns] / cover, off)
 
     def _one(self, x: Array) -> Both:
@@ -89,8 +89,8 @@ class Network:
             z, slopes = [*z, value], [*slopes, slope]
             if layer.readout is not None:
                 w, (y, e) = column(layer.readout, value[0]), value
-                terms, off = (w * y, w * e) if layer.power == 1 else (0.5 * w * y * y, w * (y + e) * e)
-                psi, lost = psi + total(terms), lost + SECOND * (total(off) + gamma(sum(y.shape[1:]) + 8) * total(terms))
+                terms, off = (w * y, w * e) if layer.power == 1 else (w * (0.5 * y * y), w * ((y + e) * e))
+                psi, lost = psi + total(terms), lost + SECOND * (total(off) + gamma(sum(y.shape[1:]) + 8) * total(terms)) + TINY
         f, f_error = self._gradient(x, sources, z, slopes)
         return Both(psi, SECOND * (lost + gamma(len(self.layers) + 4) * psi), f, f_error)
 
@@ -99,8 +99,9 @@ class Network:
         t = self.beta * a
         tail = np.exp(-np.abs(t))
         z, slope = (np.maximum(t, 0) + np.log1p(tail)) / self.beta, np.where(t >= 0, 1.0, tail) / (1 + tail)
-        steep = np.minimum(1, slope * np.exp(2 * self.beta * wrong) + ELEMENTARY)
-        return (z, SECOND * (steep * wrong + ELEMENTARY * (z + np.abs(a)))), (slope, np.minimum(1, self.beta / 4 * wrong + ELEMENTARY))
+        steep = np.minimum(1, (slope + LEAST) * np.exp(2 * self.beta * wrong) + ELEMENTARY)
+        lost = SECOND * (steep * wrong + ELEMENTARY * (z + np.abs(a))) + LEAST
+        return (z, lost), (slope, np.minimum(1, self.beta / 4 * wrong + ELEMENTARY))
 
     def _gradient(self, x: Array, sources: list[Pair], z: list[Pair], slopes: list[Pair]) -> tuple[Array, Array]:
         """c_K = w r'(z_K); for k = K ... 1: d_k = g'(a_k) c_k, f += S' H' d_k, c_{k-1} = W' d_k + w r'(z_{k-1})."""
@@ -109,8 +110,8 @@ class Network:
             layer, (y, e), (slope, bend) = self.layers[k], z[k], slopes[k]
             w = 0.0 if layer.readout is None else column(layer.readout, y)
             c = below[0] + (w * y if layer.power == 2 else w + 0 * y)
-            lost = below[1] + (w * e if layer.power == 2 else 0.0) + 4 * UNIT * c
-            d = slope * c, SECOND * (c * bend + (slope + bend) * lost + 2 * UNIT * slope * c)
+            lost = below[1] + (w * e if layer.power == 2 else 0.0) + 4 * UNIT * c + LEAST
+            d = slope * c, SECOND * (c * bend + (slope + bend) * lost + 2 * UNIT * slope * c) + LEAST
             shape, s = sources[layer.source][0].shape[1:], self.resamplings[layer.source]
             part = s.transpose(layer.through.transpose(layer.skip, d, shape, len(self.layers) + 4), x.shape[1:])
             f, off, below = f + part[0], off + part[1], (0.0, 0.0)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from wellposed_check.canonical import decode, demand
-from wellposed_check.proximal.rounding import SECOND, UNIT, Array, gamma
+from wellposed_check.proximal.rounding import SECOND, UNIT, Array, gamma, norm
 
 FIELDS = {"blur": {"kernel"}, "mask": {"mask"}, "fourier-mask": {"mask"}, "random-convolution": {"signs", "phases", "kept"},
           "radon": {"angles", "vector"}, "sparse": {"data", "columns", "rows", "vector"}}
@@ -39,7 +39,7 @@ def read_operator(parameters: Mapping[str, Any], x: Arrays, image: Shape, measur
     demand(set(x) == FIELDS[kind], f"physics of the kind {kind} have the arrays {sorted(FIELDS[kind])}, received {sorted(x)}")
     demand(len(image) == 3 and all(y.size and np.abs(y).max() <= LARGEST for y in x.values()), "the physics have no numbers, or too large")
     if kind in ("radon", "sparse"):
-        return _matrix(*(_radon(parameters, x["angles"]) if kind == "radon" else _sparse(x)), x["vector"], image, measured)
+        return _matrix(*(_radon(parameters, x, image) if kind == "radon" else _sparse(x)), x["vector"], image, measured)
     first = x["signs" if kind == "random-convolution" else "kernel" if kind == "blur" else "mask"]
     demand(first.shape == image[1:] or (first.shape == image and kind in ("blur", "mask")),
            f"physics of the kind {kind} with an array of the shape {first.shape} for images {image}")
@@ -59,7 +59,7 @@ def _digits(shape: Shape) -> float:
 
 def _blur(x: Arrays, image: Shape) -> Operator:
     h, off = np.fft.fft2(x["kernel"]), _digits(image)
-    wrong = off * math.sqrt(math.prod(image[1:]) * (x["kernel"] ** 2).sum()) * SECOND  # of h, at each frequency
+    wrong = off * math.sqrt(math.prod(image[1:])) * float(norm(x["kernel"][None])[0]) * SECOND  # of h, at each frequency
     return _filter(h, wrong, np.ones(image[1:]), np.arange(math.prod(image[1:])), image, image)
 
 
@@ -111,11 +111,12 @@ def _sparse(x: Arrays) -> Entries:
     return np.repeat(np.arange(len(pointers) - 1), np.diff(pointers)), columns, x["data"], len(pointers) - 1, 0.0
 
 
-def _radon(parameters: Mapping[str, Any], angles: Array) -> Entries:
+def _radon(parameters: Mapping[str, Any], arrays: Arrays, image: Shape) -> Entries:
     """Pixel (x, y) lies at s = x cos t + y sin t + (d - 1)/2 of a detector of d cells and gives 1 - frac(s), frac(s) to the two beside."""
-    n, scale = parameters["size"], decode(parameters["scale"]) or 0.0
+    n, scale, angles = parameters["size"], decode(parameters["scale"]) or 0.0, arrays["angles"]
     demand(type(n) is int and n >= 1 and 2.0**-40 <= scale <= LARGEST and angles.ndim == 1 and n * n * len(angles) <= MOST,
            "size, scale or angles are not those of a projection, or it has more than 2^25 entries")
+    demand(image[1:] == (n, n) and arrays["vector"].size == n * n, f"projections of {n} x {n} pixels do not fit images {image}")
     d, x = math.ceil(n * math.sqrt(2)) | 1, np.arange(n) - (n - 1) / 2
     s = np.cos(angles)[:, None, None] * x + np.sin(angles)[:, None, None] * x[:, None] + (d - 1) / 2
     first = np.floor(s).astype(int)
@@ -132,9 +133,11 @@ def _matrix(rows: Array, columns: Array, data: Array, m: int, off: float, v: Arr
     n, size = v.size, np.abs(data)
     demand(v.ndim == 1 and bool((v > 0).all()) and n in (math.prod(image), math.prod(image[1:])),
            f"the vector that proves the norm is not positive, or does not fit images {image}")
+    demand(v.max() >= 2.0**-40 and v.min() >= 2.0**-400 * v.max(), "the vector that proves the norm underflows")
     terms = int(max(np.bincount(rows).max(), np.bincount(columns).max())) + 4
     above = np.bincount(columns, size * np.bincount(rows, size * v[columns], m)[rows], n)
-    square = (math.sqrt(float((above / v).max()) * (1 + 4 * gamma(terms))) + off) ** 2 * (1 + 8 * UNIT)
+    # what underflows in the products above is less than 2^-1000 in all, over v
+    square = (math.sqrt(float((above / v).max()) * (1 + 4 * gamma(terms)) + 2.0**-500) + off) ** 2 * (1 + 8 * UNIT)
 
     def act(x: Array, to: Array, source: Array, count: int, shape: Shape) -> Array:
         flat = x.reshape(-1, m if count == n and to is columns else n)

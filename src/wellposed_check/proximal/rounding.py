@@ -7,7 +7,8 @@ import numpy as np
 Array = np.ndarray
 UNIT = 2.0**-53
 SECOND = 1 + 1e-9  # for the roundings of the bounds themselves
-TINY = 2.0**-600  # for what underflows
+TINY = 2.0**-600  # for what underflows, in sums and norms
+LEAST = 2.0**-1000  # and in one operation on bounds that are carried on: 2^-1074 for each product of less than 2^70
 ELEMENTARY = 24 * UNIT  # of exp, log1p and what is made of them, each good to four units in the last place
 
 
@@ -30,8 +31,11 @@ def dot(a: Array, b: Array) -> tuple[Array, Array]:
 
 
 def norm(x: Array) -> Array:
-    """Good to a relative 1e-10."""
-    return np.sqrt(total(x * x)) + TINY
+    """Of numbers of any size: from |x| (1 - 1e-10) to |x| (1 + 1e-10) + 2^-600, never zero."""
+    flat = x.reshape(len(x), -1)
+    most = np.abs(flat).max(1, keepdims=True)
+    flat = flat / np.where(most > 0, most, 1.0)
+    return most[:, 0] * np.sqrt((flat * flat).sum(1)) + TINY
 
 
 def column(s: Array, like: Array) -> Array:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from wellposed_check.canonical import demand
 from wellposed_check.proximal.decrease import described
 from wellposed_check.proximal.evidence import MEANT, SIGNS, STORED, prox_of_points, read_inverse, theorem
-from wellposed_check.proximal.rounding import SECOND, UNIT, Array, norm
+from wellposed_check.proximal.rounding import SECOND, TINY, UNIT, Array, norm
 from wellposed_check.statement import Evidence, Statement
 
 QUANTITY = "the largest over images x of |grad F(x)|, F = {} + weight R(x), h(x) = |A x - y|^2 / 2, Euclidean norms"
@@ -25,7 +25,7 @@ def enclosed(evidence: Evidence, margins: float = 1.0) -> tuple[float, float]:
     g, off = _slope(evidence, x)
     demand(g.shape == x.shape, "the gradient has not the shape of the image")
     far = SECOND * norm(x - at.f) + at.f_error
-    size, wrong = norm(g + problem.weight * (v - x)), off + 8 * UNIT * (norm(g) + problem.weight * (norm(v) + norm(x)))
+    size, wrong = norm(g + problem.weight * (v - x)), off + 8 * UNIT * (norm(g) + problem.weight * (norm(v) + norm(x))) + TINY
     lost = margins * SECOND * (wrong + problem.weight * far / problem.network.modulus)
     return float((size * (2 - SECOND) - lost).clip(0).max()), float((size * SECOND + lost).max())
 
