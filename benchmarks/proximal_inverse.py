@@ -2,10 +2,10 @@
 
     python benchmarks/proximal_inverse.py --prior FOLDER --denoiser FOLDER [--archive photographs.tar.gz] [--images 4] [--side 64]
 
-Pieces of the 68 test photographs. Gaussian blur of 1 and 2 pixels with noise .02 and .04; random convolution with 1/4 and 1/16 of the pixels kept,
-noise .01. The weights of all methods are those with which they come nearest to the truth, over the same grid: what each could do at best.
-"certified" counts images whose certificate holds: a stationary point to 1e-5, each step within the theorem, to 1e-10. Steps are those from the
-Tikhonov start and from zero. Networks: benchmarks/proximal_photographs.py with and without --bounded.
+Pieces of the 68 test photographs. Gaussian blur of 1 and 2 pixels with noise .02 and .04; random convolution with 1/4 and 1/16 of pixels
+kept, noise .01. The weights of all methods are those with which they come nearest to the truth, over the same grid: what each could do at
+best. "certified" counts images whose certificate holds: a stationary point to 1e-5, each step within the theorem, to 1e-10. Steps are those
+from the Tikhonov start and from zero. Networks: benchmarks/proximal_photographs.py with and without --bounded.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ Recipes, or a file of your own ending in .toml:
   listops, pathfinder, speech, bytes      the same for other sequences; --size desk or paper
   turbulence  train an operator on decaying turbulence, certify and refine what it answers to unseen flows, guard them (3 minutes)
   denoise     train a learned prior on digits, prove that it is one, deblur and inpaint with a certificate for each image (2 minutes)
-  ct          the same for phantoms of ellipses, and sparse-view tomography (4 minutes)
+  ct          the same for phantoms of ellipses, and sparse-view tomography (3 minutes)
 
 `wellposed run darcy --help` says more; the dials are --seconds of darcy, turbulence, denoise and ct, --steps or --epochs of the others."""
 

@@ -76,7 +76,7 @@ class Denoising:
 
 
 def denoising_objective(problem: Denoising, model: nn.Module, *, loss: Any = None, draws: int = 2048, patch: int = 48,
-                        bounded: bool = False, turned: bool = True) -> Objective:
+                        bounded: bool = True, turned: bool = True) -> Objective:
     """How a network learns to denoise: by the mean square ("l2", the default), the absolute value ("l1") or proximal matching.
 
     With ``ProximalMatching(gamma)`` training begins with l1 for vectors and l2 for images, then γ falls to the one asked for.
