@@ -4,7 +4,7 @@
 
 Pieces of the 68 test photographs. Gaussian blur of 1 and 2 pixels with noise .02 and .04; random convolution with 1/4 and 1/16 of pixels
 kept, noise .01. The weights of all methods are those with which they come nearest to the truth, over the same grid: what each could do at
-best. "certified" counts images whose certificate holds: a stationary point to 1e-5, each step within the theorem, to 1e-10. Steps are those
+best. "certified" counts images whose certificate holds: a stationary point to 1e-5, each step within the theorem, to 5e-10. Steps are those
 from the Tikhonov start and from zero. Networks: benchmarks/proximal_photographs.py with and without --bounded.
 """
 
@@ -22,7 +22,7 @@ from wellposed.proximal.baselines import psnr, ssim
 from wellposed.proximal.exam import classical, gaussian
 from wellposed.proximal.physics import Blur, RandomConvolution
 
-WEIGHTS = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1)
+WEIGHTS = (1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.2, 0.4)
 
 
 def questions(x: torch.Tensor) -> dict[str, Inverse]:

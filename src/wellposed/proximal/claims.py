@@ -23,7 +23,7 @@ from wellposed_check.statement import Evidence
 
 WITNESS = 2**26
 """Bytes of the iterates that a witness keeps: of a longer run those of its last steps."""
-FALL = 1e-10
+FALL, SMALL = 1e-10, 28 * 28
 """What is required of the violation of sufficient decrease."""
 NEAR, MARGIN = 1e-12, 1e-12
 
@@ -60,7 +60,8 @@ def certificate_of_run(problem: Inverse, model: ExactProx, trace: Trace, image: 
     """Of a reconstruction: exact prox, stationarity of its image, and the decrease at every step that the witness holds.
 
     Args:
-        trace: of the run; its last point is that of the image. tol: what is required of |∇F|; fall: of the violation of the decrease.
+        trace: of the run; its last point is that of the image. tol: what is required of |∇F|. fall: of the violation of the decrease, for
+            images of up to 28 x 28 numbers, in proportion for larger ones, as merits and their rounding are sums over pixels.
 
     Raises:
         ValueError: iterates that are not finite, or not those of this problem.
@@ -79,7 +80,7 @@ def certificate_of_run(problem: Inverse, model: ExactProx, trace: Trace, image: 
     ends = {"stationarity": widened(stationarity.enclosed, evidence)}
     if len(arrays["points"]) > 1:
         ends["decrease"] = widened(decrease.enclosed, evidence)
-        requirements["proximal.decrease/1"] = fall
+        requirements["proximal.decrease/1"] = None if fall is None else fall * max(1.0, image[0].numel() / SMALL)
     return issued("proximal.Inverse", parameters, arrays | ends, requirements, weights, seed)
 
 
