@@ -10,7 +10,8 @@ and these forgeries are therefore left out here, and named in SECURITY.md:
 * provenance (device, threads, seed, versions, weights) and what is required, from strength "document" on;
 * a claim left out, with headline and verdict rewritten to match: that is a certificate which claims less;
 * numbers that no claim depends on, at strength "full": oscillations off the Neumann sides, the sign of the test function,
-  and the test function of samples that do not give the largest lower bound; and how the same numbers are stored.
+  and the test function of samples that do not give the largest lower bound; how a matrix is extended to a circulant one, as every
+  extension proves a bound; and how the same numbers are stored.
 """
 
 from __future__ import annotations
