@@ -72,7 +72,7 @@ def main() -> None:
     run = wellposed.train(model, Denoising(data / "train", sigma), bounded=o.bounded, threads=o.threads, report_every=100, folder=place,
                           quiet=True, **length)
     print(f"{sum(p.numel() for p in model.parameters())} parameters, {run.steps} steps in {run.seconds:.0f} s on {o.threads} threads; "
-          f"growth at infinity {float(growth(run.model, torch.randn(1, 1, 64, 64))[0]):.3f}")
+          f"growth at infinity {float(growth(run.model, torch.randn(1, 1, 64, 64)).detach()[0]):.3f}")
     for name in ("Set68", "Set12"):
         for what, prox in (("the network", run.model), ("over shifts", run.model.spun(2))):
             noisy, answer, clipped = tested(prox, data / name, sigma).mean(0)
