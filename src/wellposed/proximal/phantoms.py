@@ -41,11 +41,23 @@ def simulate(radon: Radon, samples: int = 1, seed: int = 0, noise: float = 0.0,
     if not 0 <= noise < math.inf or not isinstance(oversampling, int) or oversampling < 2:
         raise ValueError(f"simulate: received noise={noise!r}, oversampling={oversampling!r}, expected a standard deviation of at least 0 "
                          "and a whole number of at least 2: with 1 data and inversion share a matrix")
-    fine = Radon(oversampling * radon.size, radon.angles)
-    sinogram = fine.A(_drawn(fine.size, samples, seed, radon.size)) * (fine.scale / radon.scale)
-    data = sinogram @ torch.from_numpy(_rebinning(radon.size, oversampling)).T
+    data = projected(radon, _drawn(oversampling * radon.size, samples, seed, radon.size))
     rng = np.random.default_rng([seed, samples, 1])
     return ellipses(radon.size, samples, seed), data + noise * torch.from_numpy(rng.standard_normal(data.shape))
+
+
+def projected(radon: Radon, fine: Float[Tensor, "batch channel y x"]) -> Float[Tensor, "batch channel angles detectors"]:
+    """Sinograms, as `radon` has them, of images in float64 with a whole multiple of its pixels a side.
+
+    Raises:
+        ValueError: images whose sides are no multiple of its size.
+    """
+    oversampling, rest = divmod(fine.shape[-1], radon.size)
+    if rest or oversampling < 1 or fine.shape[-1] != fine.shape[-2]:
+        raise ValueError(f"projected: received images of {fine.shape[-2]} x {fine.shape[-1]} pixels for a transform of {radon.size} x "
+                         f"{radon.size}, expected squares with a multiple of its side; crop or resample them")
+    finer = Radon(fine.shape[-1], radon.angles)
+    return finer.A(fine) * (finer.scale / radon.scale) @ torch.from_numpy(_rebinning(radon.size, oversampling)).T
 
 
 def _rebinning(size: int, oversampling: int) -> Float[np.ndarray, "coarse fine"]:
