@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
 
 import wellposed
@@ -43,7 +43,7 @@ def asked(fine: Tensor, angles: int, seed: int) -> Question:
     return Question(Inverse(radon, measured, noise), avg_pool2d(fine, fine.shape[-1] // SIDE))
 
 
-def trained(name: str, images: Tensor, seconds: float) -> LPN:
+def trained(name: str, images: Tensor, seconds: float) -> nn.Module:
     torch.manual_seed(0)
     model = LPN.convolutional(1, 64, sigma=SIGMA)
     place = FOLDER / f"{name}-{seconds:g}"

@@ -19,8 +19,8 @@ from proximal_prior import pieces
 
 from wellposed.proximal import LPN, Inverse, reconstruct
 from wellposed.proximal.baselines import psnr, ssim
-from wellposed.proximal.exam import classical, gaussian
-from wellposed.proximal.physics import Blur, RandomConvolution
+from wellposed.proximal.exam import classical
+from wellposed.proximal.physics import Blur, RandomConvolution, gaussian
 
 WEIGHTS = (1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.2, 0.4)
 

@@ -120,7 +120,7 @@ class Certificate:
                           "-" if c.required is None else VERDICTS[c.holds])
         quantities = [Text(f"{c.id} ({c.kind}, {c.arithmetic}): {c.quantity}") for c in self.claims]
         lines = {f"{status}: {text}": None for c in self.claims for text, status in c.assumptions}
-        return Group(Text(self.headline, style="bold"), table, *quantities, *(Text(line) for line in lines))
+        return Group(Text(self.headline, style="bold"), table, *quantities, *(Text(line) for line in [*_undecided(self.claims), *lines]))
 
     def _repr_html_(self) -> str:
         cell = "<td style='text-align:left'>{}</td>".format
@@ -131,6 +131,14 @@ class Certificate:
         head = "".join(f"<th style='text-align:left'>{h}</th>" for h in
                        ("claim", "lower", "upper", "required", "holds", "kind", "quantity"))
         return f"<p><b>{html.escape(self.headline)}</b></p><table><tr>{head}</tr>{rows}</table><ul>{''.join(assumed)}</ul>"
+
+
+def _undecided(claims: tuple[Claim, ...]) -> list[str]:
+    """Why a claim with a requirement is neither proved nor refuted."""
+    open_claims = [c for c in claims if c.required is not None and c.holds is None]
+    return [f"{c.id} is undecided: " + ("an assumption is violated" if any(status == "violated" for _, status in c.assumptions) else
+            f"{_number(c.required)} is asked, and all that is known, rounding included, is that it lies between "
+            f"{_number(c.lower)} and {_number(c.upper)}") for c in open_claims]
 
 
 def _number(x: float | None) -> str:

@@ -84,6 +84,31 @@ def test_refine_image_writes_an_image_with_a_certificate_that_checks(here, capsy
     assert abs(imread("out/image.png")[..., 0] - image[0, 0].clip(0, 1)).max() < 0.5 / 255 + 1e-6
 
 
+def test_bytes_and_pictures_stand_for_0_to_1(here, capsys):
+    np.save("bytes.npy", np.round(255 * np.load("blurred.npy")).astype(np.uint8))
+    asked = "refine image --model net --physics blur --kernel 0.7 --noise 0.02"
+    for measurement in ("bytes.npy", "x.png"):
+        assert run(f"{asked} --measurement {measurement} --out {measurement}-out") == 0
+        assert f"{measurement}: 1 measurement, each 1 x {N} x {N}" in capsys.readouterr().out
+    assert np.allclose(np.load("bytes.npy-out/image.npy"), np.load("x.png-out/image.npy"), atol=1e-2)
+
+
+def test_a_dense_matrix_is_one(here):
+    np.save("dense.npy", sparse.load_npz("matrix.npz").toarray())
+    assert run(f"refine image --model net --measurement numbers.npy --physics matrix --matrix dense.npy --size {N} {N} --noise 0.02") == 0
+
+
+def test_half_quadratic_splitting_says_of_what_its_gradient_is(here, capsys):
+    assert run(f"refine image --model net {MEASURED['random-convolution']}") == 0
+    assert "envelope of the data term" in capsys.readouterr().out
+
+
+def test_nearly_all_images_for_validation_leaves_one_to_train_on(here, capsys):
+    np.save("many.npy", np.ones((3, N, N)) / 2)
+    assert run(f"train proximal --images many.npy --validation 0.99 {SMALL}") == 0
+    assert "1 images with 1 channel" in capsys.readouterr().out
+
+
 def test_certify_image_judges_the_image_of_anyone(here, capsys):
     asked = MEASURED["blur of a width"]
     assert run(f"certify image --model net {asked} --answer x.npy") == 1
@@ -134,7 +159,15 @@ def test_certify_prox_and_prior(here, capsys):
     ("train proximal --images nan.npy", ["not finite"]),
     ("train proximal --images many.npy --sigma -1", ["sigma", "-1"]),
     ("train proximal --images many.npy --patch 9", ["8", "patch"]),
-    ("train proximal --images many.npy --kernel 2 --stride 4", ["kernel=2", "stride=4"]),
+    ("train proximal --images many.npy --patch -3", ["--patch", "-3"]),
+    ("train proximal --images many.npy --kernel 2 --stride 4", ["--stride", "4", "--kernel 2"]),
+    ("train proximal --images last.npy", ["(8, 8, 3)", "channels last", "moveaxis"]),
+    ("refine image --model net --measurement blurred.npy --physics blur --kernel -1 --noise 0.1", ["kernel", "-1"]),
+    ("refine image --model net --measurement blurred.npy --physics blur --kernel nan --noise 0.1", ["kernel", "nan"]),
+    ("refine image --model net --measurement large.npy --physics blur --kernel 1 --noise 0.1", ["9000", "0 to 1"]),
+    ("refine image --model net --measurement sinogram.npy --physics radon --angles nan --size 8 --noise 0.1", ["--angles", "nan"]),
+    ("refine image --model net --measurement x.png --physics radon --angles 6 --size 8 --noise 0.1", ["x.png"]),
+    ("certify prior --run net --image large.npy", ["9000", "0 to 1"]),
     ("train proximal --images many.npy --validation 1", ["--validation"]),
     ("train", ["proximal"]),
     ("refine frog", ["image"]),
@@ -144,6 +177,7 @@ def test_bad_calls_get_one_clear_error_and_change_nothing(here, capsys, line, wo
     np.save("large.npy", np.full((3, N, N), 9000.0))
     np.save("nan.npy", np.full((3, N, N), np.nan))
     np.save("many.npy", np.ones((3, N, N)) / 2)
+    np.save("last.npy", np.ones((3, N, N, 3)) / 2)
     before = sorted((p, p.stat().st_mtime_ns) for p in here.rglob("*"))
     assert run(line) == 2
     error = capsys.readouterr().err

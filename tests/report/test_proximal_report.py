@@ -8,11 +8,11 @@ import torch
 from test_page import EVIL, read
 
 from wellposed.proximal import exam, restoration
-from wellposed.proximal.exam import blurred, cover, denoise, gaussian, order, paths, spectra
+from wellposed.proximal.exam import blurred, cover, denoise, order, paths, spectra
 from wellposed.proximal.lpn import LPN
 from wellposed.proximal.network_claims import certify_network
 from wellposed.proximal.phantoms import ellipses
-from wellposed.proximal.physics import Blur, FourierMask, Radon
+from wellposed.proximal.physics import Blur, FourierMask, Radon, gaussian
 from wellposed.proximal.problem import Inverse
 from wellposed.proximal.restoration import Question, certified, chosen_weight, restore
 from wellposed.report.certified import outward
@@ -44,7 +44,7 @@ def restored(model):
         patch.setattr(restoration, "GRID", (1e-2, 3e-2))
         made = [restore(model, f"{name} {EVIL}", asked(physics), 0.25, TOL) for name, physics in (
             ("blur", Blur(gaussian(0.7, N), (N, N))), ("rays", Radon(N, 6)))]
-    return [(r, restored_row(r, [certified(s.run, TOL, k == 0) for k, s in enumerate(r.starts)])) for r in made]
+    return [(r, restored_row(r, [certified(s.run, k == 0) for k, s in enumerate(r.starts)])) for r in made]
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def case(model, restored):
     return ProximalCase(
         f"a case {EVIL}", f"about {EVIL}", [{"step": 1, "train_loss": 0.5}, {"step": 2, "train_loss": 0.25}], denoised,
         order(model, clean[:4], noisy[:4]), paths(model, clean[:2], SIGMA, 4), spectra(model, clean[:2]), cover(model, clean, noisy, 0.9),
-        restored, certify_network(model), certified(restored[0][0].starts[0].run.sample(0), TOL), [(f"wellposed check 'a b' {EVIL}", "again")])
+        restored, certify_network(model), certified(restored[0][0].starts[0].run.sample(0)), [(f"wellposed check 'a b' {EVIL}", "again")])
 
 
 @pytest.fixture(scope="module")

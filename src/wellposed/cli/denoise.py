@@ -21,7 +21,6 @@ PICTURED = 4
 """Images along which the prior is drawn."""
 PUBLISHED = 0.08
 """γ of proximal matching for images, over the square root of the count of pixels."""
-PATCH = 48
 AROUND = {"digits": 30.0, "ellipses": 90.0}
 """Seconds that all but training takes with the recipes that ship, on one idle core."""
 
@@ -71,7 +70,7 @@ def _train(recipe: ImagingRecipe, held: Any) -> Any:
 
     from wellposed.cli.run import telling_options
     from wellposed.proximal import LPN
-    from wellposed.proximal.denoising import IMAGES, Denoising, denoising_objective
+    from wellposed.proximal.denoising import IMAGES, PATCH, Denoising, denoising_objective
     from wellposed.training import train
 
     torch.manual_seed(recipe.seed)
@@ -129,7 +128,7 @@ def _restored(recipe: ImagingRecipe, asked: Asked, model: Any, held: Any) -> tup
     weight = chosen_weight(model, known, recipe.algorithm)
     unseen = question(recipe, asked, held.unseen, ASKED_SEED + recipe.seed, asked.samples)
     found = restore(model, asked.name, unseen, weight, recipe.tol, algorithm=recipe.algorithm)
-    return found, [certified(s.run, recipe.tol, k == 0) for k, s in enumerate(found.starts)]
+    return found, [certified(s.run, k == 0) for k, s in enumerate(found.starts)]
 
 
 def _write(recipe: ImagingRecipe, trained: Any, parts: dict[str, Any], weights: bytes) -> dict[str, Any]:
@@ -142,7 +141,7 @@ def _write(recipe: ImagingRecipe, trained: Any, parts: dict[str, Any], weights: 
     from wellposed.training.folder import add_to_run
 
     one = parts["restored"][0][0].starts[0].run.sample(0)
-    answer, network = certified(one, recipe.tol, True, weights, recipe.seed), parts["network"]
+    answer, network = certified(one, True, weights, recipe.seed), parts["network"]
     found = results(trained.message, parts)
     about = _about(recipe, trained)
     case = ProximalCase(f"A learned prior that is exactly a prior: {recipe.title}", about, trained.history, **parts, answer=answer,

@@ -15,11 +15,10 @@ from wellposed.cli.subject import File, conclude, demand_folder, demand_no_run, 
 
 Folder = Annotated[Path, tyro.conf.arg(metavar="FOLDER")]
 PICTURE, IMAGE = "image.png", "image.npy"
-PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 
 
 @dataclass
-class Question(Measured):
+class AboutImage(Measured):
     """What both verbs on images ask for."""
 
     model: Folder | None = None
@@ -35,7 +34,7 @@ class Question(Measured):
 
 
 @dataclass
-class Refine(Question):
+class Refine(AboutImage):
     """Reconstruct an image from measurements with a learned prior, until |grad F| is within --tol.
 
     FILE is .npy or .npz (.h5, .zarr, .mat of version 7.3 with the extra `io`), or FILE:NAME for one of several arrays. With --answer the
@@ -43,11 +42,12 @@ class Refine(Question):
     """
 
     algorithm: Literal["pgd", "admm", "hqs"] = "pgd"
-    """Proximal gradient descent, ADMM, or half-quadratic splitting."""
+    """Proximal gradient descent, ADMM, or half-quadratic splitting; the last has another F, with min_x |A x - y|^2 / 2 +
+    weight |x - z|^2 / 2 for the first term: its own |grad F| is brought within --tol, and the certificate has that of F as above."""
 
 
 @dataclass
-class CertifyImage(Question):
+class CertifyImage(AboutImage):
     """How far is this image, whoever computed it, from a stationary point of F? Writes a certificate and prints it.
 
     FILE is .npy or .npz (.h5, .zarr, .mat of version 7.3 with the extra `io`), or FILE:NAME for one of several arrays.
@@ -92,13 +92,14 @@ def main(arguments: list[str]) -> int:
 
 
 def refine(o: Refine) -> int:
+    """Reconstruct, certify, and keep the image even if it is not good enough."""
     from wellposed.proximal.refine import refine_image
     from wellposed.proximal.restoration import certified
 
     problem, model, weights = read(o)
     start = None if o.answer is None else images(o.answer, problem.physics.image_shape)
     result = refine_image(problem, start, o.tol, prior=model, weight=o.weight, algorithm=o.algorithm, mesh="auto")
-    certificate = certified(result, o.tol, True, weights)
+    certificate = certified(result, True, weights)
     folder = o.out or _place(o, "restored")
     demand_no_run(folder)
     show(certificate)
@@ -110,6 +111,7 @@ def refine(o: Refine) -> int:
 
 
 def certify_image(o: CertifyImage) -> int:
+    """Say how far from stationary an image is, and how to make it better."""
     from wellposed.proximal import claims
 
     if o.answer is None:
@@ -125,6 +127,7 @@ def certify_image(o: CertifyImage) -> int:
 
 
 def certify_prox(o: CertifyProx) -> int:
+    """Say whether a network is an exact prox, and how steep it is."""
     from wellposed.proximal.network_claims import certify_network
 
     model, weights = load(o.run)
@@ -136,6 +139,7 @@ def certify_prox(o: CertifyProx) -> int:
 
 
 def certify_prior(o: CertifyPrior) -> int:
+    """Enclose R at an image."""
     from wellposed.proximal import network_claims
 
     if not 0 < o.tol < float("inf"):
@@ -146,7 +150,7 @@ def certify_prior(o: CertifyPrior) -> int:
     return conclude(o.out or Path("runs") / f"{Path(o.image).name.partition('.')[0]}-prior", certificate)
 
 
-def read(o: Question) -> tuple[Any, Any, bytes]:
+def read(o: AboutImage) -> tuple[Any, Any, bytes]:
     """The problem, the network and its weights; nothing is written before all are known to be good."""
     if o.model is None:
         raise ValueError("received no --model, expected the folder of a learned proximal network; make one with: wellposed run denoise, or "
@@ -170,18 +174,17 @@ def images(file: str, shape: tuple[int | None, ...]) -> Any:
     """(samples, channels, y, x) of a file or a picture; the axes of samples and of a single channel may be missing."""
     import torch
 
+    from wellposed.cli.imaging_data import demand_images, is_picture, load_picture, tell
     from wellposed.numerics.files import load_array
 
-    if Path(file).suffix.lower() in PICTURES:
-        from wellposed.cli.imaging_data import load_picture
-
-        return load_picture(file, 3 if shape[0] == 3 else 1)[None].double()
-    x = load_array(file, "image", "answer", "x", "images")
+    x = load_picture(file, shape[0]).numpy() if is_picture(file) else load_array(file, "image", "answer", "x", "images")
     if x.ndim < 2 or x.dtype.kind not in "buif":
         raise ValueError(f"{file}: received {x.dtype} of the shape {x.shape}, expected real images (samples, channels, y, x) or (y, x)")
-    given = with_channels(x, (shape[0] or 1, *x.shape[-2:]))
-    found = torch.from_numpy(given).double() / (255 if x.dtype.kind == "u" and x.dtype.itemsize == 1 else 1)
-    return found[None] if found.ndim == 3 else found
+    given = demand_images(file, with_channels(x, (shape[0] or 1, *x.shape[-2:])))
+    found = torch.from_numpy(given)
+    found = found[None] if found.ndim == 3 else found
+    tell(file, "image", found)
+    return found
 
 
 def write_image(folder: Path, image: Any) -> None:
@@ -204,14 +207,14 @@ def _pixels(image: Any) -> Any:
     return pixels.repeat(3, 2) if pixels.shape[2] == 1 else pixels[..., :3]
 
 
-def _place(o: Question, word: str) -> Path:
+def _place(o: AboutImage, word: str) -> Path:
     return Path("runs") / f"{Path(o.measurement).name.partition('.')[0]}-{word}"
 
 
 def refine_command(o: CertifyImage) -> str:
     """The call that makes the image of this one better."""
     words = [program(), "refine", "image"]
-    for field in fields(Question):
+    for field in fields(AboutImage):
         value = getattr(o, field.name)
         if field.name != "out" and value != field.default and value is not None and value != ():
             words += [f"--{field.name}", *(map(str, value) if isinstance(value, tuple) else (str(value),))]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from wellposed.proximal.restoration import Question
 
-UNSEEN_SEED, KNOWN_SEED, NOISE_SEED = 1_000_003, 2_000_003, 3_000_017  # away from those of the training
+UNSEEN_SEED, SCALE_SEED, NOISE_SEED = 1_000_003, 2_000_003, 3_000_017  # away from those of the training
 TRAINED, KNOWN, CALIBRATION = 1397, 8, 4
 EVERY, LEAST = 10, 40
 LARGE = 10.0
@@ -66,7 +66,7 @@ def question(recipe: ImagingRecipe, asked: Asked, held: Any, seed: int, samples:
         truth, made = held[:samples], physics(asked, held.shape[1:])
         return Question(Inverse(made, _measured(made, truth, asked.noise, seed), asked.noise), truth)
     radon = Radon(recipe.size, asked.angles)
-    size = float(radon.A(ellipses(recipe.size, CALIBRATION, KNOWN_SEED)).max())
+    size = float(radon.A(ellipses(recipe.size, CALIBRATION, SCALE_SEED)).max())
     truth, data = simulate(radon, samples, seed, asked.noise * size)
     return Question(Inverse(radon, data, asked.noise * size), truth)
 
@@ -84,8 +84,7 @@ def _measured(made: Any, truth: Any, noise: float, seed: int) -> Any:
 
 def physics(asked: Asked, shape: Any) -> Any:
     """On images (channels, y, x)."""
-    from wellposed.proximal.exam import gaussian
-    from wellposed.proximal.physics import Blur, FourierMask, Mask, RandomConvolution
+    from wellposed.proximal.physics import Blur, FourierMask, Mask, RandomConvolution, gaussian
 
     shape, rng = tuple(shape), np.random.default_rng(0)
     if asked.kind == "blur":
@@ -140,15 +139,18 @@ def load_images_of(place: str, channels: int = 1) -> list[Tensor]:
     else:
         given = load_array(place, "images", "image", "x")
         found = as_images(given if given.ndim > 2 else given[None])
-    found = [x.float() / 255 if x.dtype == torch.uint8 else x.float() for x in found]
-    largest = max(float(x.abs().max()) for x in found)
-    if largest > LARGE:
-        raise ValueError(f"--images: received values up to {largest:.4g} in {place}, expected about 0 to 1, or bytes; divide them first")
-    return found
+    return [torch.from_numpy(demand_images(place, x.numpy())).float() for x in found]
 
 
-def load_picture(file: str, channels: int) -> Tensor:
-    """A PNG or JPEG file as an image (channels, y, x), 0 to 1.
+def is_picture(file: str) -> bool:
+    """By its ending."""
+    from wellposed.proximal.images import SUFFIXES
+
+    return Path(file).suffix.lower() in SUFFIXES
+
+
+def load_picture(file: str, channels: int | None) -> Tensor:
+    """A PNG or JPEG file as an image (channels, y, x), of bytes or 0 to 1; grey unless a network takes three channels.
 
     Raises:
         FileNotFoundError: no such file. ValueError: no image.
@@ -157,4 +159,22 @@ def load_picture(file: str, channels: int) -> Tensor:
 
     if not Path(file).is_file():
         raise FileNotFoundError(f"there is no file {file}; expected a picture, or .npy or .npz")
-    return read_image(Path(file), channels).float() / 255
+    return read_image(Path(file), 3 if channels == 3 else 1)
+
+
+def demand_images(file: str, x: np.ndarray) -> np.ndarray:
+    """Images in float64, about 0 to 1, for which bytes stand.
+
+    Raises:
+        ValueError: other values.
+    """
+    found = x.astype(float) / (255 if x.dtype == np.uint8 else 1)
+    largest = float(np.abs(found).max(initial=0))
+    if largest > LARGE:
+        raise ValueError(f"{file}: received values up to {largest:.4g}, expected about 0 to 1, or bytes; divide them by the value of white")
+    return found
+
+
+def tell(file: str, what: str, x: Any) -> None:
+    """What was read: a colour image that a network for grey ones takes for three would show here."""
+    print(f"{file}: {len(x):,} {what}{'s' * (len(x) != 1)}, each {' x '.join(map(str, x.shape[1:]))}")

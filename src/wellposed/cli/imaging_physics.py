@@ -20,11 +20,12 @@ class Measured:
     """A file of measurements, and what made them."""
 
     measurement: File
-    """FILE with what was measured ("measurement", "y"), with or without a first axis of samples."""
+    """FILE with what was measured ("measurement", "y"), with or without a first axis of samples; of blur and mask also a picture."""
     physics: Kind
     """What was measured of the images."""
     noise: float
-    """Standard deviation of each number of the file, in its units; 0 where there is no noise, and --weight then."""
+    """Standard deviation of each number of the file, in its units (bytes and pictures stand for 0 to 1); 0 where there is no noise, and
+    --weight then."""
     kernel: str | None = None
     """Of blur: FILE ("kernel"), its middle the origin; or the standard deviation of a Gaussian in pixels. Periodic at the sides."""
     angles: str | None = None
@@ -47,9 +48,7 @@ def read_problem(o: Measured, channels: int) -> Any:
     Raises:
         ValueError: options that do not fit the physics, files that are not what they should be.
     """
-    import numpy as np
-
-    from wellposed.numerics.files import load_array
+    from wellposed.cli.imaging_data import tell
     from wellposed.proximal.problem import Inverse
 
     need = NEEDS[o.physics]
@@ -57,11 +56,31 @@ def read_problem(o: Measured, channels: int) -> Any:
     if getattr(o, need) is None or extra:
         raise ValueError(f"--physics {o.physics}: received {'no --' + need if getattr(o, need) is None else '--' + extra[0]}, expected "
                          f"--{need}, and none of the options of other physics")
-    y = load_array(o.measurement, "measurement", "y", "data", "image")
-    y = np.stack([np.real(y), np.imag(y)], -1) if np.iscomplexobj(y) else np.asarray(y, dtype=float)
+    y = _measurement(o, channels)
     physics = _physics(o, y, channels)
     scale = physics.scale if o.physics == "radon" else 1.0
-    return Inverse(physics, with_channels(y, physics.measurement_shape) / scale, o.noise / scale)
+    problem = Inverse(physics, with_channels(y, physics.measurement_shape) / scale, o.noise / scale)
+    tell(o.measurement, "measurement", problem.measurement)
+    return problem
+
+
+def _measurement(o: Measured, channels: int) -> np.ndarray:
+    """Complex numbers as pairs; of what is an image itself the values of one."""
+    import numpy as np
+
+    from wellposed.cli.imaging_data import demand_images, is_picture, load_picture
+    from wellposed.numerics.files import load_array
+
+    an_image = o.physics in ("blur", "mask")
+    if is_picture(o.measurement) and an_image:
+        y = load_picture(o.measurement, channels).numpy()
+    else:
+        y = load_array(o.measurement, "measurement", "y", "data", "image")
+    if y.dtype.kind not in "buifc":
+        raise ValueError(f"{o.measurement}: received {y.dtype}, expected numbers")
+    if np.iscomplexobj(y):
+        return np.stack([np.real(y), np.imag(y)], -1)
+    return demand_images(o.measurement, y) if an_image else y.astype(float)
 
 
 def with_channels(y: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
@@ -91,8 +110,7 @@ def _physics(o: Measured, y: np.ndarray, channels: int) -> Any:
 
 def _blur(o: Measured, y: np.ndarray, channels: int) -> Any:
     from wellposed.numerics.files import load_array
-    from wellposed.proximal.exam import gaussian
-    from wellposed.proximal.physics import Blur
+    from wellposed.proximal.physics import Blur, gaussian
 
     if y.ndim not in (2, 3, 4):
         raise ValueError(f"--measurement: received the shape {y.shape}, expected (samples, channels, y, x), (channels, y, x) or (y, x)")
@@ -110,8 +128,8 @@ def _radon(o: Measured) -> Any:
     count = _number(str(o.angles))
     if count is None:
         return Radon(o.size[0], load_array(str(o.angles), "angles", "theta"))
-    if count != int(count):
-        raise ValueError(f"--angles: received {o.angles}, expected a whole number, or a FILE")
+    if not count.is_integer() or count < 1:
+        raise ValueError(f"--angles: received {o.angles}, expected a whole number of at least 1, or a FILE")
     return Radon(o.size[0], int(count))
 
 
@@ -123,7 +141,7 @@ def _matrix(path: str) -> Any:
 
     try:
         return sparse.load_npz(path)
-    except (ValueError, OSError, KeyError):
+    except (ValueError, TypeError, OSError, KeyError):
         return load_array(path, "matrix", "A")
 
 

@@ -97,9 +97,9 @@ class ImagingRecipe:
         for name, value in least.items():
             if getattr(self, name) < value:
                 raise ValueError(f"--{name}: received {getattr(self, name)}, expected at least {value}")
-        for name in ("sigma", "tol"):
-            if not 0 < getattr(self, name) < float("inf"):
-                raise ValueError(f"--{name}: received {getattr(self, name)}, expected a positive number")
+        if not 0 < self.tol < float("inf"):
+            raise ValueError(f"--tol: received {self.tol}, expected a positive number")
+        demand_filters(self.kernel, self.stride, self.sigma)
         if not 0.5 <= self.level <= 0.95:
             raise ValueError(f"--level: received {self.level}, expected a part from 0.5 to 0.95 of the images, such as 0.9")
         for asked in self.asked:
@@ -120,6 +120,14 @@ class ImagingRecipe:
         """The table [recipe] of config.toml: what was asked for, resolved; not where, nor on how many threads."""
         left = {k: v for k, v in asdict(self).items() if k not in (*ELSEWHERE, *(("seconds",) if self.steps else ()))}
         return left | {"asked": list(left["asked"])}
+
+
+def demand_filters(kernel: int, stride: int, sigma: float) -> None:
+    """What `LPN.convolutional` asks of its options, said as the command line names them."""
+    if stride > kernel:
+        raise ValueError(f"--stride: received {stride} with --kernel {kernel}, expected at most the kernel: every pixel must be seen")
+    if not 0 < sigma < float("inf"):
+        raise ValueError(f"--sigma: received {sigma}, expected a positive number: the standard deviation of the noise, for values 0 to 1")
 
 
 def _demand(asked: Asked, images: str) -> None:

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import tyro
 
+from wellposed.cli.imaging_recipe import demand_filters
 from wellposed.cli.main import program
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-LOOK, PATCH = 16, 48
+LOOK = 16
 
 
 @dataclass
@@ -73,15 +74,14 @@ def main(arguments: list[str]) -> int:
 
 
 def train(o: TrainProximal) -> int:
-    if o.threads < 1:
-        raise ValueError(f"--threads: received {o.threads}, expected at least 1")
+    _demand(o)
     import torch
 
     from wellposed.cli.denoise import loss_of
     from wellposed.cli.imaging_data import load_images_of
     from wellposed.cli.run import telling_options
     from wellposed.proximal import LPN
-    from wellposed.proximal.denoising import IMAGES, Denoising, denoising_objective
+    from wellposed.proximal.denoising import IMAGES, PATCH, Denoising, denoising_objective
     from wellposed.training import train as train_model
 
     torch.set_num_threads(o.threads)
@@ -101,13 +101,23 @@ def train(o: TrainProximal) -> int:
     return 0
 
 
+def _demand(o: TrainProximal) -> None:
+    """Numbers out of range, before anything is read."""
+    least = {"threads": 1, "width": 1, "depth": 1, "kernel": 1, "stride": 1, "patch": 1}
+    for name, value in least.items():
+        given = getattr(o, name)
+        if given is not None and given < value:
+            raise ValueError(f"--{name}: received {given}, expected at least {value}")
+    demand_filters(o.kernel, o.stride, o.sigma)
+
+
 def _split(images: list[Tensor], o: TrainProximal) -> tuple[list[Tensor], list[Tensor]]:
     """What to train on, and what not."""
     import numpy as np
 
     if not 0 <= o.validation < 1:
         raise ValueError(f"--validation: received {o.validation}, expected a part of the images from 0 to below 1")
-    count = round(o.validation * len(images))
+    count = min(round(o.validation * len(images)), len(images) - 1)
     order = np.random.default_rng([o.seed, 2**32]).permutation(len(images)).tolist()
     return [images[k] for k in sorted(order[count:])], [images[k] for k in sorted(order[:count])]
 

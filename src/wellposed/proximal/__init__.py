@@ -20,8 +20,9 @@ from wellposed.proximal.tiling import AveragedByCount, Tiled
 from wellposed.training import objective
 
 __all__ = ["LPN", "AveragedByCount", "ConformalSet", "Denoising", "ExactProx", "Inverse", "Lipschitz", "Prior", "ProximalMatching",
-           "Reconstruction", "Tiled", "certificate_of_run", "certify_map", "certify_prior", "laws", "lipschitz", "lipschitz_bound",
-           "phantoms", "physics", "reconstruct"]
+           "Reconstruction", "Tiled", "certificate_of_run", "certify_coverage", "certify_image", "certify_map", "certify_network",
+           "certify_prior", "denoising_objective", "laws", "lipschitz", "lipschitz_bound", "phantoms", "physics", "reconstruct",
+           "refine_image"]
 
 certificate.certify.register(ExactProx, certify_network)
 certificate.certify.register(Inverse, certify_image)

@@ -41,7 +41,7 @@ def certify_image(problem: Inverse, image: Array, tol: float | None = None, *, p
         ValueError: images or a network that do not fit, numbers out of range, no prior.
     """
     if prior is None or (tol is not None and not 0 < tol < float("inf")):
-        raise ValueError(f"certify: received prior={prior!r}, tol={tol!r}, expected certify(problem, image, tol, prior=model) with a "
+        raise ValueError(f"certify: received prior={_named(prior)}, tol={tol!r}, expected certify(problem, image, tol, prior=model) with a "
                          "proximal network, such as wellposed.proximal.LPN.load(folder), and a positive tol or None")
     x, model = problem.images(image), proximal_model(problem, prior)
     point = invert(model, x, NEAR).point
@@ -52,6 +52,10 @@ def certify_image(problem: Inverse, image: Array, tol: float | None = None, *, p
     arrays["stationarity"] = widened(stationarity.enclosed, Evidence(parameters, arrays))
     requirements = {"proximal.exact_prox/1": 0.0, "proximal.stationarity/1": tol}
     return issued("proximal.Inverse", parameters, arrays, requirements, weights, seed)
+
+
+def _named(prior: Any) -> str:
+    return "None" if prior is None else f"a {type(prior).__name__}"
 
 
 @torch.no_grad()

@@ -16,6 +16,7 @@ from wellposed.proximal.annealing import Annealed, penalty
 from wellposed.proximal.images import Patches, Views, as_images, read_images
 from wellposed.proximal.laws import Law, Product, strata, stratified
 from wellposed.proximal.pairing import Pairs, paired
+from wellposed.proximal.problem import number
 from wellposed.proximal.proximal_matching import Absolute, Penalty, ProximalMatching, Square
 from wellposed.training import Objective
 from wellposed.training.data import Arrays, digest_batch
@@ -25,6 +26,8 @@ from wellposed.training.objectives import floating
 VECTORS = {"lr": 1e-2, "betas": (0.9, 0.99)}
 IMAGES = {"batch": 16, "lr": 3e-3, "clip": 0.1}
 """What training takes where the caller does not say."""
+PATCH = 48
+"""Pixels of a side."""
 PAIRED, NOISY = 32, 1 / 16
 """Vectors of at most so many entries are paired with all of a batch; such a part of the batch is made noisy."""
 
@@ -44,13 +47,17 @@ class Denoising:
     """
 
     def __init__(self, clean: Any, sigma: float, channels: int = 1) -> None:
-        if not 0 < sigma < math.inf:
+        if not 0 < number(sigma) < math.inf:
             raise ValueError(f"Denoising: received sigma={sigma!r}, expected a positive number: the standard deviation of the noise")
-        self.sigma, self.law, self.vectors, self.images = float(sigma), None, None, None
+        self.sigma, self.law, self.vectors, self.images = number(sigma), None, None, None
         if isinstance(clean, Product) or (hasattr(clean, "quantile") and not isinstance(clean, Tensor)):
             self.law: Law | Product | None = clean
         elif isinstance(clean, str | Path):
             self.images: list[Tensor] | None = read_images(clean, channels)
+        elif not hasattr(clean, "__getitem__") or len(clean) == 0:
+            what = "none" if hasattr(clean, "__len__") else repr(clean)
+            raise ValueError(f"Denoising: received {what}, expected at least one sample: an array of vectors or images, a list of images, "
+                             "a folder, or a law such as wellposed.proximal.laws.Laplace()")
         elif np.ndim(clean[0]) <= 1:
             x = Arrays((clean,), torch.float64, ("samples",)).tensors[0]
             self.vectors: Tensor | None = (x[:, None] if x.ndim == 1 else x).double()
@@ -75,7 +82,7 @@ class Denoising:
         return self._in_order
 
 
-def denoising_objective(problem: Denoising, model: nn.Module, *, loss: Any = None, draws: int = 2048, patch: int = 48,
+def denoising_objective(problem: Denoising, model: nn.Module, *, loss: Any = None, draws: int = 2048, patch: int = PATCH,
                         bounded: bool = True, turned: bool = True) -> Objective:
     """How a network learns to denoise: by the mean square ("l2", the default), the absolute value ("l1") or proximal matching.
 

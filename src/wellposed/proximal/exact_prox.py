@@ -46,34 +46,56 @@ class ExactProx(nn.Module):
         Raises:
             ValueError: another shape.
         """
-        fits = x.ndim == len(self.shape) + 1 and all(n in (None, m) for n, m in zip(self.shape, x.shape[1:], strict=True))
-        if not fits:
-            expected = "(batch, " + ", ".join("any" if n is None else str(n) for n in self.shape) + ")"
-            raise ValueError(f"{name}: received the shape {tuple(x.shape)}, expected {expected}; crop or resample it, tile it "
-                             "(wellposed.proximal.Tiled), or build a network for its size")
+        expected = ", ".join(["(batch", *("any" if n is None else str(n) for n in self.shape)]) + ")"
+        if not isinstance(x, Tensor):
+            raise ValueError(f"{name}: received a {type(x).__name__}, expected a tensor {expected}; torch.as_tensor makes one")
+        pairs = list(zip(self.shape, x.shape[1:], strict=False))
+        if x.ndim == len(self.shape) + 1 and all(n in (None, m) for n, m in pairs):
+            return
+        channels = x.ndim == len(self.shape) + 1 == 4 and pairs[0][0] != pairs[0][1]
+        advice = "give channels first, turn colour to grey, or train a network for its channels" if channels else \
+            "crop or resample it, tile it (wellposed.proximal.Tiled), or build a network for its size"
+        raise ValueError(f"{name}: received the shape {tuple(x.shape)}, expected {expected}; {advice}")
+
+    def _admit(self, y: Tensor) -> None:
+        """Whether y can be computed with: of the map's shape, in the precision of its weights.
+
+        Raises:
+            ValueError: another shape or precision, no samples.
+        """
+        self.check(y)
+        own = next((p.dtype for p in self.parameters()), y.dtype)
+        if y.dtype != own or len(y) == 0:
+            what = f"{len(y)} samples" if len(y) == 0 else str(y.dtype)
+            raise ValueError(f"image: received {what}, expected at least one sample in {own}, the precision of the weights; convert it "
+                             f"with .to({own}), or compute in float64 with model.doubled()")
 
     def forward(self, y: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
         """prox_R(y) = ∇ψ(y).
 
         Raises:
-            ValueError: a shape that the map does not take.
+            ValueError: a shape that the map does not take, another precision than that of its weights.
         """
-        self.check(y)
+        self._admit(y)
         return self.net(y)
 
     def potential(self, y: Float[Tensor, "batch ..."]) -> Float[Tensor, " batch"]:
-        """ψ(y)."""
-        self.check(y)
+        """ψ(y).
+
+        Raises:
+            ValueError: as `forward`.
+        """
+        self._admit(y)
         return self.net.value(y)
 
     def both(self, y: Float[Tensor, "batch ..."]) -> tuple[Float[Tensor, " batch"], Float[Tensor, "batch ..."]]:
         """ψ(y) and prox_R(y), from one pass forward."""
-        self.check(y)
+        self._admit(y)
         return self.net.both(y)
 
     def linearize(self, y: Float[Tensor, "batch ..."]) -> Any:
         """The Jacobian of the prox at y: symmetric, `linearize(y) @ v` are its products."""
-        self.check(y)
+        self._admit(y)
         return self.net.linearize(y)
 
     def enclosed(self, y: Float[Tensor, "batch ..."]) -> Enclosed:

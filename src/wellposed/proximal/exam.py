@@ -13,7 +13,7 @@ from torch import Tensor
 from wellposed.proximal.baselines import oracle, psnr, total_variation, wavelet_shrinkage
 from wellposed.proximal.conformal import ConformalSet, measured
 from wellposed.proximal.inversion import invert
-from wellposed.proximal.physics import Blur, Mask
+from wellposed.proximal.physics import Blur, Mask, gaussian
 from wellposed.proximal.prior import Prior, bracket
 from wellposed.proximal.problem import Inverse
 
@@ -134,14 +134,6 @@ def _enclosed(exact: Any, images: Sequence[Images]) -> tuple[Tensor, Tensor]:
         point = found.point
     lower, upper = (torch.stack(ends) for ends in zip(*rows, strict=True))
     return lower, upper
-
-
-def gaussian(width: float, limit: int) -> Float[Tensor, "side side"]:
-    """A kernel of this standard deviation in pixels, its entries adding up to 1, at most `limit` pixels a side."""
-    radius = min(int(4 * width + 0.5), (limit - 1) // 2)
-    row = torch.exp(-0.5 * (torch.arange(-radius, radius + 1, dtype=torch.float64) / max(width, 1e-6)).square())
-    kernel = row[:, None] * row
-    return kernel / kernel.sum()
 
 
 def blurred(images: Images, width: float) -> Images:

@@ -45,7 +45,8 @@ class Lipschitz:
 
     def __str__(self) -> str:
         proved = "no upper bound" if self.upper is None else f"at most {self.upper:.4g} (proved)"
-        return f"Lipschitz constant {proved}, at least {self.lower:.4g} (measured); R is {self.weak_convexity:.4g}-weakly convex"
+        seen = f", at least {self.lower:.4g} (measured)" if self.first is not None else ""
+        return f"Lipschitz constant {proved}{seen}; R is {self.weak_convexity:.4g}-weakly convex"
 
 
 def lipschitz_bound(model: ExactProx) -> float | None:

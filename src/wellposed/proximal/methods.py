@@ -8,7 +8,7 @@ from typing import Any
 from wellposed.proximal.admm import Admm
 from wellposed.proximal.data_terms import Envelope, LeastSquares
 from wellposed.proximal.pgd import ProximalGradient
-from wellposed.proximal.problem import Inverse
+from wellposed.proximal.problem import Inverse, number
 
 ALGORITHMS = ("pgd", "admm", "hqs")
 INSIDE = 1.01
@@ -27,10 +27,10 @@ def weight_of(problem: Inverse, model: Any, weight: float | None) -> float:
         if problem.noise == 0.0:
             raise ValueError("weight: received none, and a problem without noise to choose one by; give a positive weight, such as 0.01")
         return (problem.noise / float(getattr(model, "config", {}).get("sigma", SIGMA))) ** 2
-    if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 < weight < math.inf:
+    if not 0 < number(weight) < math.inf:
         raise ValueError(f"weight: received {weight!r}, expected a positive number, the λ of |Ax - y|²/2 + λR(x), or None to have it "
                          "chosen by the noise")
-    return float(weight)
+    return number(weight)
 
 
 def scheme(problem: Inverse, model: Any, algorithm: str, weight: float, rho: float | None) -> ProximalGradient | Admm:
@@ -44,9 +44,10 @@ def scheme(problem: Inverse, model: Any, algorithm: str, weight: float, rho: flo
     term = LeastSquares(problem)
     if rho is None:
         rho = weight if algorithm == "hqs" else max(weight, INSIDE * term.smoothness)
-    if isinstance(rho, bool) or not isinstance(rho, int | float) or not weight <= rho < math.inf:
+    inverse_step = number(rho)
+    if not weight <= inverse_step < math.inf:
         raise ValueError(f"rho: received {rho!r}, expected a number of at least the weight, {weight:g}: the prox of more than R itself is "
                          "not known; a larger rho, or None to have it chosen")
     if algorithm == "admm":
-        return Admm(model, term, weight, float(rho))
-    return ProximalGradient(model, Envelope(term, float(rho)) if algorithm == "hqs" else term, weight, 1 / float(rho))
+        return Admm(model, term, weight, inverse_step)
+    return ProximalGradient(model, Envelope(term, inverse_step) if algorithm == "hqs" else term, weight, 1 / inverse_step)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -38,21 +39,28 @@ class Inverse:
         if missing:
             raise ValueError(f"physics: received a {type(physics).__name__} without {', '.join(missing)}, expected one of "
                              "wellposed.proximal.physics; make one with its as_physics(operator, image_shape)")
-        if isinstance(noise, bool) or not isinstance(noise, int | float | np.floating) or not 0 <= noise < math.inf:
+        if not 0 <= number(noise) < math.inf:
             raise ValueError(f"noise: received {noise!r}, expected a standard deviation of at least 0; 0 where there is no noise")
         object.__setattr__(self, "physics", physics)
-        object.__setattr__(self, "measurement", _measured(physics, torch.as_tensor(measurement)))
-        object.__setattr__(self, "noise", float(noise))
+        object.__setattr__(self, "measurement", _measured(physics, tensor("measurement", measurement)))
+        object.__setattr__(self, "noise", number(noise))
 
     def __len__(self) -> int:
         return len(self.measurement)
 
     def __getitem__(self, which: Any) -> Inverse:
-        """Some of the images: a number, a slice or an array of numbers."""
+        """Some of the images: a number, a slice or an array of numbers.
+
+        Raises:
+            IndexError: none of them.
+        """
         if isinstance(which, int | np.integer):
             k = range(len(self))[which]
             which = slice(k, k + 1)
-        return Inverse(self.physics, self.measurement[torch.from_numpy(which) if isinstance(which, np.ndarray) else which], self.noise)
+        chosen = self.measurement[torch.from_numpy(which) if isinstance(which, np.ndarray) else which]
+        if len(chosen) == 0:
+            raise IndexError(f"Inverse: received {which!r}, which is none of its {len(self)} measurements, expected some of them")
+        return Inverse(self.physics, chosen, self.noise)
 
     def images(self, x: Array, name: str = "image") -> Float[Tensor, "batch c y x"]:
         """x in float64, one image for each measurement.
@@ -61,7 +69,7 @@ class Inverse:
             ValueError: other shapes, numbers that are not finite.
         """
         expected = (len(self), *self.physics.image_shape)
-        images = torch.as_tensor(x).detach().to(torch.float64)
+        images = tensor(name, x).detach().to(torch.float64)
         if images.ndim == len(expected) - 1 and len(self) == 1:
             images = images[None]
         if tuple(images.shape) != expected:
@@ -70,6 +78,30 @@ class Inverse:
         if not bool(torch.isfinite(images).all()):
             raise ValueError(f"{name}: received numbers that are not finite, expected finite ones; mask or replace them first")
         return images
+
+
+def tensor(name: str, given: Any) -> Tensor:
+    """Numbers as a tensor.
+
+    Raises:
+        ValueError: what is none.
+    """
+    try:
+        return torch.as_tensor(given)
+    except (TypeError, ValueError, RuntimeError):
+        raise ValueError(f"{name}: received {_named(given)}, expected a tensor or an array of numbers") from None
+
+
+def number(given: Any) -> float:
+    """A real number of Python, numpy or torch; NaN, which no range holds, for everything else."""
+    if isinstance(given, Tensor | np.ndarray) and given.ndim == 0:
+        given = given.item()
+    return float(given) if isinstance(given, numbers.Real) and not isinstance(given, bool) else math.nan
+
+
+def _named(given: Any) -> str:
+    """What an argument is, in few words."""
+    return repr(given) if isinstance(given, str | int | float) else f"a {type(given).__name__}"
 
 
 def _measured(physics: Any, y: Tensor) -> Tensor:

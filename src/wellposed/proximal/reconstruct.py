@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -14,7 +15,7 @@ from torch import Tensor
 from wellposed.certificate import Certificate
 from wellposed.proximal.descent import Descent, Step
 from wellposed.proximal.methods import scheme, weight_of
-from wellposed.proximal.problem import Array, Inverse
+from wellposed.proximal.problem import Array, Inverse, number
 from wellposed.proximal.trace import Trace
 
 ROOM = 0.99
@@ -27,8 +28,8 @@ class Reconstruction:
 
     Attributes:
         image: z = prox_R(w), (batch, c, y, x), float64. point: w.
-        objective: F(z), (batch,), R up to the constant that ψ fixes; of "hqs" with h's envelope for h.
-        stationarity: |∇F(z)|, (batch,), Euclidean.
+        objective: F(z), (batch,), R up to the constant that ψ fixes.
+        stationarity: |∇F(z)|, (batch,), Euclidean. Of "hqs" both are those of its own F, with h's envelope for h.
         status: "reached", "steps" (they ran out), or "diverged" (F is not bounded below at this weight).
         reached: (batch,), whose stationarity is at most `tol`. cycles: (batch,), steps taken.
         history: of each step. trace: what the certificate is made of, None if it was not recorded.
@@ -84,19 +85,25 @@ class Reconstruction:
 
         if not self.certified or self.trace is None:
             return None
-        tol = None if self.algorithm == "hqs" else self.tol  # the claim is of h + λR, not of its envelope
-        return certificate_of_run(self.problem, self.model, self.trace, self.image, tol)
+        return certificate_of_run(self.problem, self.model, self.trace, self.image, self.required)
+
+    @property
+    def required(self) -> float | None:
+        """What a certificate asks of |∇(h + λR)|: `tol`, but nothing of half-quadratic splitting, which has another objective."""
+        return None if self.algorithm == "hqs" else self.tol
 
     @property
     def message(self) -> str:
         """What happened and what to do next."""
         worst = float(self.stationarity.max())
         found = f"|∇F| at most {worst:.3g} after {self.steps} step{'s' * (self.steps != 1)} of {self.algorithm}, weight {self.weight:.3g}"
+        if self.algorithm == "hqs":
+            found += " (F with the envelope of the data term, as half-quadratic splitting has it)"
         if self.status == "diverged":
             found = (f"images grow without end after {self.steps} steps of {self.algorithm}: the learned prior is not bounded below at the "
                      f"weight {self.weight:.3g}, take a smaller one")
         elif self.status == "steps":
-            found += f"; tol = {self.tol:g} was asked: more steps, or a larger weight, with which a run converges faster"
+            found += f"; tol = {self.tol:g} was asked: allow more steps"
         return found if self.violated is None else f"{found}; {self.violated}"
 
     def sample(self, k: int) -> Reconstruction:
@@ -122,7 +129,8 @@ def reconstruct(problem: Inverse, prior: Any, algorithm: str = "pgd", weight: fl
         weight: λ; None: σ_n²/σ², of the noise of the data and of the network's training.
         tol: of |∇F|, the Euclidean norm for each image. steps: at most so many.
         start: w of the first image prox_R(w), (batch, c, y, x); None: the Tikhonov solution.
-        rho: of "admm" and "hqs", 1/η of "pgd", at least the weight; None: inside the theorem. Another is run as it is, and named.
+        rho: of "admm" and "hqs", 1/η of "pgd", at least the weight; None: inside the theorem, of "hqs" the weight. Another is run as it
+            is, and named.
         accelerate: Anderson's extrapolation, where it keeps to the theorem.
         certify: whether `certificate` may be asked for. record: whether to keep the points that the certificate of the decrease needs.
 
@@ -137,12 +145,12 @@ def reconstruct(problem: Inverse, prior: Any, algorithm: str = "pgd", weight: fl
         'reached'
     """
     model = proximal_model(problem, prior)
-    if not 0 < tol < math.inf or isinstance(steps, bool) or not isinstance(steps, int) or steps < 0:
+    if not 0 < number(tol) < math.inf or isinstance(steps, bool) or not isinstance(steps, numbers.Integral) or int(steps) < 0:
         raise ValueError(f"reconstruct: received tol={tol!r}, steps={steps!r}, expected a positive tol and a whole number of steps")
     λ = weight_of(problem, prior, weight)
     method = scheme(problem, model, algorithm, λ, rho)
     w = tikhonov(problem, λ) if start is None else problem.images(start, "start")
-    return followed(Descent(method, method.begin(w), accelerate, record), problem, algorithm, λ, tol, steps, certify)
+    return followed(Descent(method, method.begin(w), accelerate, record), problem, algorithm, λ, number(tol), int(steps), certify)
 
 
 def followed(run: Descent, problem: Inverse, algorithm: str, weight: float, tol: float, steps: int, certify: bool) -> Reconstruction:

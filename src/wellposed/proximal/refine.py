@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 from wellposed.proximal.descent import Descent
 from wellposed.proximal.inversion import invert
 from wellposed.proximal.methods import scheme, weight_of
-from wellposed.proximal.problem import Array, Inverse
+from wellposed.proximal.problem import Array, Inverse, number
 from wellposed.proximal.reconstruct import Reconstruction, followed, proximal_model, tikhonov
 
 TOL, STEPS, PATIENT = 1e-5, 300, 10
@@ -34,9 +35,12 @@ def refine_image(problem: Inverse, image: Array | None = None, tol: float | None
     if prior is None:
         raise ValueError("refine: received no prior, expected refine(problem, image, tol, prior=model) with a proximal network, such as "
                          "wellposed.proximal.LPN.load(folder)")
-    if mesh not in ("fixed", "auto") or (tol is not None and not 0 < tol < float("inf")):
-        raise ValueError(f"refine: received mesh={mesh!r}, tol={tol!r}, expected mesh 'fixed' or 'auto', and a positive tol or None")
-    tol, model = TOL if tol is None else tol, proximal_model(problem, prior)
+    if mesh not in ("fixed", "auto"):
+        raise ValueError(f"refine: received mesh={mesh!r}, expected 'fixed' or 'auto'")
+    tol = TOL if tol is None else tol
+    if not 0 < number(tol) < math.inf:
+        raise ValueError(f"refine: received tol={tol!r}, expected a positive number, what |∇F| of each image is to be at most, or None")
+    model = proximal_model(problem, prior)
     λ = weight_of(problem, prior, weight)
     method = scheme(problem, model, algorithm, λ, None)
     here = method.begin(tikhonov(problem, λ))
@@ -44,7 +48,7 @@ def refine_image(problem: Inverse, image: Array | None = None, tol: float | None
         given = method.begin(_point(model, problem.images(image)))
         better = ((given.stationarity <= tol) | (given.objective < here.objective)).nonzero()[:, 0]
         here = here.put(better, given[better])
-    return followed(Descent(method, here), problem, algorithm, λ, tol, steps * (PATIENT if mesh == "auto" else 1), True)
+    return followed(Descent(method, here), problem, algorithm, λ, number(tol), steps * (PATIENT if mesh == "auto" else 1), True)
 
 
 def _point(model: Any, image: Tensor) -> Tensor:

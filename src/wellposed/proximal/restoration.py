@@ -123,11 +123,10 @@ def _timed(make: Callable[[], Any]) -> tuple[float, Any]:
     return time.perf_counter() - began, found
 
 
-def certified(run: Reconstruction, tol: float | None, whole: bool = True, weights: bytes | None = None,
-              seed: int | None = None) -> Certificate:
+def certified(run: Reconstruction, whole: bool = True, weights: bytes | None = None, seed: int | None = None) -> Certificate:
     """The certificate of a run: of its stationarity and every step, or of the last point alone, which takes less time."""
     assert run.trace is not None
     trace, splits = run.trace, run.trace.splits
     if not whole:
         trace = replace(trace, points=trace.points[-1:], splits=None if splits is None else splits[-1:])
-    return certificate_of_run(run.problem, run.model, trace, run.image, tol, weights=weights, seed=seed)
+    return certificate_of_run(run.problem, run.model, trace, run.image, run.required, weights=weights, seed=seed)

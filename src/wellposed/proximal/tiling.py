@@ -137,7 +137,7 @@ class Tiled(ExactProx):
 class AveragedByCount(nn.Module):
     """The published rule: patches inside the image alone, each pixel divided by the number of those that it lies in. NOT a prox.
 
-    It is here to be compared with, and to be found out: `wellposed.certify` measures the asymmetry of its Jacobian.
+    It is here to be compared with, and to be found out: `certify_map(averaged, images)` measures the asymmetry of its Jacobian.
 
     Args:
         model, tile, stride: as of `Tiled`.

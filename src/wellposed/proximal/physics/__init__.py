@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from wellposed.proximal.physics.adapters import as_physics
 from wellposed.proximal.physics.adjoint import adjoint_test, require_adjoint
-from wellposed.proximal.physics.blur import Blur
+from wellposed.proximal.physics.blur import Blur, gaussian
 from wellposed.proximal.physics.foreign import Foreign
 from wellposed.proximal.physics.fourier_mask import FourierMask
 from wellposed.proximal.physics.mask import Mask
@@ -14,4 +14,4 @@ from wellposed.proximal.physics.radon import Radon
 from wellposed.proximal.physics.random_convolution import RandomConvolution
 
 __all__ = ["Blur", "Foreign", "FourierMask", "Mask", "Physics", "Radon", "RandomConvolution", "SparseMatrix", "adjoint_test", "as_physics",
-           "require_adjoint"]
+           "gaussian", "require_adjoint"]

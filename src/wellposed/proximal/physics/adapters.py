@@ -63,6 +63,11 @@ def _of_linear_operator(operator: Any, shape: tuple[int, int, int]) -> Foreign:
         raise ValueError(f"operator: received the shape {(m, n)} for images {shape}, expected {int(np.prod(shape))} columns")
     if np.dtype(operator.dtype).kind == "c":
         raise ValueError(f"operator: received the dtype {operator.dtype}, expected real numbers; stack real and imaginary parts")
+    try:
+        operator.rmatvec(np.zeros(m))
+    except NotImplementedError:
+        raise ValueError("operator: received a LinearOperator without rmatvec, expected its adjoint too; give it as "
+                         "LinearOperator(shape, matvec, rmatvec)") from None
     dtype = torch.float32 if np.dtype(operator.dtype) == np.float32 else torch.float64
 
     def forward(x: Tensor) -> Tensor:

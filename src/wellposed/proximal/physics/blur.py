@@ -86,3 +86,17 @@ class Blur:
     def describe(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """The kernel in an array of the image's shape, its origin at [:, 0, 0]."""
         return {"kind": self.kind, "image_shape": list(self.image_shape)}, {"kernel": self.kernel}
+
+
+def gaussian(width: float, limit: int) -> Float[Tensor, "side side"]:
+    """A kernel of this standard deviation in pixels, its entries adding up to 1, at most `limit` pixels a side.
+
+    Raises:
+        ValueError: a width that is not positive and finite.
+    """
+    if not 0 < width < math.inf:
+        raise ValueError(f"kernel: received a Gaussian of the width {width!r}, expected a positive standard deviation in pixels")
+    radius = min(int(min(4 * width, limit) + 0.5), (limit - 1) // 2)
+    row = torch.exp(-0.5 * (torch.arange(-radius, radius + 1, dtype=torch.float64) / width).square())
+    kernel = row[:, None] * row
+    return kernel / kernel.sum()
