@@ -24,7 +24,13 @@ RUNAWAY = 1e3
 
 @runtime_checkable
 class Scheme(Protocol):
-    """A method: see `pgd` and `admm`."""
+    """A method: see `pgd` and `admm`.
+
+    Attributes:
+        model: f, in float64. parameter: η of "pgd", ρ of the others, as a trace names it. relaxation: τ.
+        decrease: c of the theorem, merit(new) <= merit(old) - c moved(old, new); not positive outside of it.
+        violation: which of the theorem's conditions does not hold, or None.
+    """
 
     @property
     def decrease(self) -> float: ...
@@ -36,11 +42,26 @@ class Scheme(Protocol):
     def violation(self) -> str | None: ...
     @property
     def model(self) -> Any: ...
-    def __getitem__(self, which: Tensor) -> Scheme: ...
-    def begin(self, w: Tensor) -> Iterate: ...
-    def at(self, w: Tensor, split: Any) -> Iterate: ...
-    def plain(self, here: Iterate) -> tuple[Any, Tensor]: ...
-    def moved(self, here: Iterate, there: Iterate) -> Float[Tensor, " batch"]: ...
+
+    def __getitem__(self, which: Tensor) -> Scheme:
+        """The method for these samples alone."""
+        ...
+
+    def begin(self, w: Tensor) -> Iterate:
+        """The first iterate, whose image is f(w)."""
+        ...
+
+    def at(self, w: Tensor, split: Any) -> Iterate:
+        """The iterate at w, with the split of methods that keep one."""
+        ...
+
+    def plain(self, here: Iterate) -> tuple[Any, Tensor]:
+        """The split of the next iterate, and the direction to its w, without extrapolation."""
+        ...
+
+    def moved(self, here: Iterate, there: Iterate) -> Float[Tensor, " batch"]:
+        """What the theorem's decrease is proportional to."""
+        ...
 
 
 class Step(NamedTuple):
