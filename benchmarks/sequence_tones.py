@@ -1,6 +1,6 @@
 """A tone at the input of every S4 layer, on real digits: accuracy of four initializations, alike in all else, over seeds.
 
-    python benchmarks/sequence_tones.py [--steps 250] [--seeds 3] [--inits s4d damped] [--mixing linear]
+    python benchmarks/sequence_tones.py [--steps 250] [--seeds 3] [--inits s4d damped] [--mixing linear] [--dropout 0.1]
 
 The tone is U(0, 1) cos(w D k), D the feature's step size, w where the gap of S4D peaks (325.43 at n = 32); then the worst of 24
 frequencies. What the certificate says before training stands beside it. Networks are kept in runs/benchmarks/tones.
@@ -30,6 +30,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--mixing", default="linear")
+    parser.add_argument("--dropout", type=float, default=0.0)
     parser.add_argument("--inits", nargs="+", default=["s4d", "s5", "published", "damped"])
     o = parser.parse_args()
     torch.set_num_threads(o.threads)
@@ -40,11 +41,11 @@ def main() -> None:
         rows = []
         for seed in range(o.seeds):
             torch.manual_seed(seed)
-            model = SequenceModel(1, 10, 32, 2, state=STATE, init=init, mixing=o.mixing)
+            model = SequenceModel(1, 10, 32, 2, state=STATE, init=init, mixing=o.mixing, dropout=o.dropout)
             claim = initial_certificates(model)[0].claim("initial_transfer_gap")
             wellposed.train(model, (task.train.x, task.train.y), loss="cross_entropy", steps=o.steps, batch=32, lr=0.01, warmup=0.1,
                             seed=seed, threads=o.threads, quiet=True,
-                            folder=Path(f"runs/benchmarks/tones/{o.mixing}-{o.steps}-{init}-{seed}"))
+                            folder=Path(f"runs/benchmarks/tones/{o.mixing}-{o.dropout:g}-{o.steps}-{init}-{seed}"))
             worst = searched(model, task.test, peak)
             rows.append((accuracy(model, task.test), toned(model, task.test, peak), toned(model, task.test, worst.frequency)))
             print(f"{init:<10}{seed:>5}{claim.upper:>13.5g}{claim.holds!s:>7}" + "".join(f"{100 * x:>8.1f}" for x in rows[-1])

@@ -29,6 +29,7 @@ from wellposed.proximal.laws import GaussianMixture, Laplace, Law, StudentT
 from wellposed.proximal.proximal_matching import ProximalMatching
 
 sys.path.append(str(Path(__file__).parent.parent / "benchmarks"))
+from proximal_laws import line
 from proximal_photographs import extracted, tested
 
 FOLDER = Path("runs/validation/proximal")
@@ -45,7 +46,7 @@ def on_laws(seconds: float, seed: int) -> None:
     """A row for each law and loss, at σ = 1."""
     print(f"laws of one dimension, sigma 1, {seconds:g} s each\n{'law':<9}{'loss':<14}{'error':>8}{'floor':>8}{'prior':>8}")
     for name, (law, far) in LAWS.items():
-        y = torch.linspace(-far, far, math.ceil(80 * far) + 1, dtype=torch.float64)
+        y = line(far)
         for loss in ("l2", "l1", ProximalMatching(0.5), ProximalMatching(0.1)):
             torch.manual_seed(seed)
             model = LPN(1)
