@@ -40,14 +40,19 @@ def asked(fine: Tensor, angles: int, seed: int) -> Question:
     data = projected(radon, fine)
     noise = 0.01 * float(data.max())
     measured = data + noise * torch.from_numpy(np.random.default_rng(seed).standard_normal(data.shape))
-    return Question(Inverse(radon, measured, noise), avg_pool2d(fine, fine.shape[-1] // SIDE))
+    return Question(Inverse(radon, measured, noise), small(fine))
 
 
-def trained(name: str, images: Tensor, seconds: float) -> nn.Module:
+def small(slices: Tensor) -> Tensor:
+    """Means over squares: SIDE pixels a side."""
+    return avg_pool2d(slices, slices.shape[-1] // SIDE)
+
+
+def trained(name: str, images: Tensor, seconds: float, bounded: bool = True) -> nn.Module:
     torch.manual_seed(0)
-    model = LPN.convolutional(1, 64, sigma=SIGMA)
-    place = FOLDER / f"{name}-{seconds:g}"
-    return wellposed.train(model, Denoising(images, SIGMA), seconds=seconds, threads=1, quiet=True, folder=place).model
+    place = FOLDER / f"{name}{'' if bounded else '-plain'}-{seconds:g}"
+    return wellposed.train(LPN.convolutional(1, 64, sigma=SIGMA), Denoising(images, SIGMA), bounded=bounded, seconds=seconds, threads=1,
+                           quiet=True, folder=place).model
 
 
 def main() -> None:
@@ -60,7 +65,7 @@ def main() -> None:
     torch.set_num_threads(1)
     slices = volume(o.volume)
     known, unseen = (asked(x, o.angles, seed) for seed, x in enumerate((slices[4:76:9], slices[84::3][: o.samples])))
-    priors = {"prior of slices": avg_pool2d(slices[:80], 256 // SIDE), "prior of phantoms": ellipses(SIDE, 512)}
+    priors = {"prior of slices": small(slices[:80]), "prior of phantoms": ellipses(SIDE, 512)}
     for name, images in priors.items():
         model = trained(name.split()[-1], images, o.seconds)
         found = restore(model, "CT", unseen, chosen_weight(model, known))
