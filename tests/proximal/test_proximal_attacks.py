@@ -87,7 +87,7 @@ PARAMETERS = {
     "no such source": put("network", "layers", 0, "source", to=5), "an unknown map": put("network", "layers", 0, "through", to={"kind": "attention"}),
     "a stride of zero": put("network", "layers", 0, "through", "stride", to=0), "another stride": put("network", "layers", 0, "through", "stride", to=1),
     "an unknown resampling": put("network", "resamplings", 0, to={"kind": "bicubic", "factor": 2}),
-    "another resampling": put("network", "resamplings", 0, to={"kind": "average", "factor": 2}), "no layers": put("network", "layers", to=[]),
+    "another resampling": put("network", "resamplings", 0, to={"kind": "average", "factor": 2, "multiple": 2}), "no layers": put("network", "layers", to=[]),
     "a field more": put("network", "activation", to="gelu"), "a tiling": put("tiling", to={"tile": 4, "stride": 2}),
     "a tiling that covers unequally": put("tiling", to={"tile": 8, "stride": 3}), "a tiling of truth values": put("tiling", to={"tile": True, "stride": True})}
 ARRAYS: dict[str, dict[str, Any]] = {

@@ -137,8 +137,7 @@ class ConvexNetwork(nn.Module):
                 c = own if c is None else c + own
             assert c is not None
             found.append(c)
-            if layer.weight is not None:
-                below = layer.across.transpose(layer.weight, slopes[k] * c, kept.last[k - 1].shape[1:])
+            below = None if layer.weight is None else layer.across.transpose(layer.weight, slopes[k] * c, kept.last[k - 1].shape[1:])
         return found[::-1]
 
     def pulled(self, kept: Pass, d: Sequence[Tensor], layers: Sequence[Layer] | None = None, absolute: bool = False) -> Tensor:
@@ -196,8 +195,7 @@ class Hessian:
             if layer.readout is not None and layer.power == 2:
                 d = d + channelwise(layer.readout, d) * self.slopes[k].square() * tangents[k]
             moved.append(d)
-            if layer.weight is not None:
-                below = layer.across.transpose(layer.weight, d, self.kept.last[k - 1].shape[1:])
+            below = None if layer.weight is None else layer.across.transpose(layer.weight, d, self.kept.last[k - 1].shape[1:])
         return network.modulus * v + network.pulled(self.kept, moved[::-1])
 
 

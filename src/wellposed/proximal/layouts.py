@@ -5,16 +5,19 @@ from __future__ import annotations
 import math
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from wellposed.proximal.convex import ConvexNetwork, Layer
-from wellposed.proximal.linear_maps import Bilinear, Convolution, Dense, Padded, Same
+from wellposed.proximal.linear_maps import Average, Bilinear, Convolution, Dense, Padded, Same
 
 READOUTS = {"linear": 1, "square": 2}
 THRESHOLD = 1.5
 """Filters begin as shrinkage by so many standard deviations of the noise."""
 KINKS, BETWEEN = (-4.0, 1.0), 0.1
 """Biases of dense layers, for samples of size about 1, and roots of the weights between such layers."""
+COARSE = 0.5
+"""Share of low frequencies that a scale leaves to coarser ones."""
 LATER, ACROSS, DISTURBED = 0.3, 0.04, 0.01
 """Beside the first layer: readouts of later ones, roots of weights between layers, and the noise that is put on filters."""
 
@@ -38,28 +41,45 @@ def dense(dim: int, width: int, depth: int, beta: float, modulus: float, readout
     return ConvexNetwork(layers, [Same()], beta, modulus)
 
 
-def convolutional(channels: int, width: int, depth: int, kernel: int, stride: int, sigma: float, beta: float,
-                  modulus: float) -> ConvexNetwork:
-    """Images of any size. Each layer sees the image through 2 `width` filters, which come in pairs ±h and begin as cosines."""
+def convolutional(channels: int, width: int, depth: int, kernel: int, stride: int, sigma: float, beta: float, modulus: float,
+                  scales: int = 1) -> ConvexNetwork:
+    """Images of any size. Each layer sees the image through 2 `width` filters, which come in pairs ±h and begin as cosines.
+
+    At scale s there are `depth` such layers of means over 2^s x 2^s pixels, which stand alone: ψ is a sum over scales. Filters are 2^s
+    times as large there, as noise in the means is 2^s times smaller: what is right for the first scale, from thresholds to β, is for all.
+    """
     atoms = cosines(kernel, channels)[:width]
     atoms = torch.cat([atoms, torch.randn(max(0, width - len(atoms)), channels, kernel, kernel) / kernel])
     mixing, through = Convolution(1, 0), Convolution(stride, kernel - stride)
-    layers = [Layer((2 * width, channels, kernel, kernel), None if k == 0 else (2 * width, 2 * width, 1, 1), mixing, through,
-                    readout=2) for k in range(depth)]
+    layers = [Layer((2 * width, channels, kernel, kernel), None if k == 0 else (2 * width, 2 * width, 1, 1), mixing, through, s,
+                    readout=2) for s in range(scales) for k in range(depth)]
     means = torch.zeros(width)
     means[: min(channels, width)] = 1.0  # the first atoms are constants: no shrinkage of the mean
+    shares = _shares(kernel, channels, width, scales)
     with torch.no_grad():
-        for k, layer in enumerate(layers):
+        for i, layer in enumerate(layers):
+            s, k = divmod(i, depth)
             noise = DISTURBED * torch.randn(2 * width, channels, kernel, kernel)
-            layer.skip.copy_(torch.cat([atoms, -atoms]) * (0.5 if k else 1.0) + noise)
+            layer.skip.copy_((torch.cat([atoms, -atoms]) * (0.5 if k else 1.0) + noise) * 2**s)
             shift = (-THRESHOLD * sigma * (1 - means) + 3 * sigma * means) * (1.5 if k else 1.0)
             assert layer.bias is not None
             assert layer.readout_root is not None
             layer.bias.copy_(torch.cat([shift, shift]))
-            layer.readout_root.fill_(stride / kernel * (LATER if k else 1.0))
+            layer.readout_root.copy_(stride / kernel * (LATER if k else 1.0) * shares[s].sqrt().repeat(2))
             if layer.root is not None:
                 layer.root.copy_(ACROSS * torch.rand_like(layer.root).sqrt())
-    return ConvexNetwork(layers, [Padded(stride)], beta, modulus)
+    coarse = [Average(2**s, 2**s * stride) for s in range(1, scales)]
+    return ConvexNetwork(layers, [Padded(stride), *coarse], beta, modulus)
+
+
+def _shares(kernel: int, channels: int, width: int, scales: int) -> Float[Tensor, "scales width"]:
+    """Of the whole, what each filter of each scale begins with: a scale leaves COARSE of what it sees of the lower half of frequencies to
+    the next one, whose means hold these, so that the sum over scales shrinks as one scale does."""
+    frequencies = torch.tensor(_order(kernel)).repeat_interleave(channels)[:width]
+    low = torch.zeros(width)
+    low[: len(frequencies)] = ((frequencies // kernel < kernel / 2) & (frequencies % kernel < kernel / 2)).float()
+    rows = [COARSE**s * (1 - COARSE * low if s < scales - 1 else torch.ones(width)) for s in range(scales)]
+    return torch.stack(rows)
 
 
 def cosines(kernel: int, channels: int) -> Tensor:
@@ -67,10 +87,14 @@ def cosines(kernel: int, channels: int) -> Tensor:
     k = torch.arange(kernel, dtype=torch.float64)
     rows = torch.cos(math.pi * k[:, None] * (k + 0.5) / kernel) * math.sqrt(2 / kernel)
     rows[0] /= math.sqrt(2)
-    order = sorted(range(kernel**2), key=lambda i: (i // kernel + i % kernel, i))
-    patches = torch.einsum("ia,jb->ijab", rows, rows).reshape(-1, kernel, kernel)[order]
+    patches = torch.einsum("ia,jb->ijab", rows, rows).reshape(-1, kernel, kernel)[_order(kernel)]
     each = torch.einsum("pab,cd->pcdab", patches, torch.eye(channels, dtype=torch.float64))
     return each.reshape(-1, channels, kernel, kernel).float()
+
+
+def _order(kernel: int) -> list[int]:
+    """Frequencies kernel i + j, the lowest first."""
+    return sorted(range(kernel**2), key=lambda i: (i // kernel + i % kernel, i))
 
 
 def published(name: str, channels: int, width: int) -> tuple[ConvexNetwork, tuple[int, ...]]:

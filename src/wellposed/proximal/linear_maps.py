@@ -104,26 +104,6 @@ class Same:
 
 
 @dataclass(frozen=True)
-class Average:
-    """Means over squares of `factor` pixels, which must divide the sides."""
-
-    factor: int
-
-    @property
-    def roundings(self) -> int:
-        return self.factor**2 + 2
-
-    def apply(self, x: Float[Tensor, "batch channels y x"]) -> Tensor:
-        return functional.avg_pool2d(x, self.factor)
-
-    def transpose(self, y: Float[Tensor, "batch channels v u"], size: Size) -> Tensor:  # noqa: ARG002
-        return functional.interpolate(y, scale_factor=float(self.factor), mode="nearest") / self.factor**2
-
-    def describe(self) -> dict[str, Any]:
-        return {"kind": "average", "factor": self.factor}
-
-
-@dataclass(frozen=True)
 class Bilinear:
     """Bilinear interpolation to (`rows`, `columns`) pixels, between the centres of pixels, constant beyond the outermost."""
 
@@ -175,3 +155,28 @@ class Padded:
 
     def describe(self) -> dict[str, Any]:
         return {"kind": "padded", "multiple": self.multiple}
+
+
+@dataclass(frozen=True)
+class Average:
+    """Means over squares of `factor` pixels of an image that is first padded: `factor` divides `multiple`, so that any image will do.
+
+    The norm of the map is at most 1/`factor`: white noise in the means is so much smaller.
+    """
+
+    factor: int
+    multiple: int
+
+    @property
+    def roundings(self) -> int:
+        return self.factor**2 + 2
+
+    def apply(self, x: Float[Tensor, "batch channels y x"]) -> Float[Tensor, "batch channels v u"]:
+        return functional.avg_pool2d(Padded(self.multiple).apply(x), self.factor)
+
+    def transpose(self, y: Float[Tensor, "batch channels v u"], size: Size) -> Float[Tensor, "batch channels y x"]:
+        wide = functional.interpolate(y, scale_factor=float(self.factor), mode="nearest") / self.factor**2
+        return Padded(self.multiple).transpose(wide, size)
+
+    def describe(self) -> dict[str, Any]:
+        return {"kind": "average", "factor": self.factor, "multiple": self.multiple}

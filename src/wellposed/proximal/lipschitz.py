@@ -2,7 +2,8 @@
 
 With L the answer, R is (1 - 1/L)-weakly convex, and convex if L <= 1: that is what step sizes above 1/|A|² and global optima ask for.
 The upper bound is computed by the checker's own function: see wellposed_check/proximal/lipschitz.py for the theorem. It is of use for
-one layer, where it is within a factor of two or so of what is measured; with squared readouts of later layers there is none.
+one layer, or one of each scale, where it is within a factor of two or so of what is measured; with squared readouts of layers that see
+others there is none.
 """
 
 from __future__ import annotations

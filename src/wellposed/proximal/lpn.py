@@ -14,6 +14,7 @@ from wellposed.proximal import layouts
 from wellposed.proximal.convex import ConvexNetwork
 from wellposed.proximal.exact_prox import ExactProx
 
+MOST_SCALES = 8
 PUBLISHED = ("one-dimensional", "digits", "faces")
 
 
@@ -65,26 +66,29 @@ class LPN(ExactProx):
 
     @classmethod
     def convolutional(cls, channels: int, width: int = 24, depth: int = 2, *, kernel: int = 8, stride: int = 4, sigma: float = 0.1,
-                      beta: float = 50.0, modulus: float = 0.02) -> LPN:
+                      beta: float = 50.0, modulus: float = 0.02, scales: int = 1) -> LPN:
         """Images (batch, channels, y, x) of any size, values about 0 to 1.
 
         Args:
             width: pairs of filters of each layer; `kernel`² times `channels` are a full transform.
-            kernel, stride: of the filters: kernel - stride even.
+            kernel, stride: of the filters; the stride is at most the kernel.
             sigma: of the noise; the network begins as cosine shrinkage for it.
+            scales: at scale s = 0 ... scales - 1 `depth` layers see means over 2^s x 2^s pixels, and ψ is the sum over scales. An image
+                is padded by zeros for each, so that any size will do.
 
         Raises:
             ValueError: numbers out of range.
         """
-        _whole(channels=channels, width=width, depth=depth, kernel=kernel, stride=stride)
-        if stride > kernel or not 0 < sigma < math.inf:
-            raise ValueError(f"LPN.convolutional: received kernel={kernel}, stride={stride}, sigma={sigma!r}, expected a stride of at most "
-                             "the kernel, and a positive sigma")
+        _whole(channels=channels, width=width, depth=depth, kernel=kernel, stride=stride, scales=scales)
+        if stride > kernel or scales > MOST_SCALES or not 0 < sigma < math.inf:
+            raise ValueError(f"LPN.convolutional: received kernel={kernel}, stride={stride}, scales={scales}, sigma={sigma!r}, expected a "
+                             f"stride of at most the kernel, at most {MOST_SCALES} scales, and a positive sigma")
         _in_range(beta, modulus)
-        net = layouts.convolutional(channels, width, depth, kernel, stride, sigma, beta, modulus)
+        net = layouts.convolutional(channels, width, depth, kernel, stride, sigma, beta, modulus, scales)
+        more = {"scales": scales} if scales > 1 else {}  # runs of one scale stay what they were
         return cls._of(net, (channels, None, None), {
             "layout": "convolutional", "channels": channels, "width": width, "depth": depth, "kernel": kernel, "stride": stride,
-            "sigma": sigma, "beta": beta, "modulus": modulus})
+            "sigma": sigma, "beta": beta, "modulus": modulus, **more})
 
     @classmethod
     def published(cls, name: str, channels: int = 1, width: int = 0) -> LPN:
@@ -101,8 +105,8 @@ class LPN(ExactProx):
     def spun(self, stride: int = 1) -> LPN:
         """The average of a convolutional prox over shifts of the image by `stride` pixels: cycle spinning (Coifman and Donoho 1995).
 
-        It is the gradient of the average of potentials, and so an exact prox again: the same filters, moved by less. In denoising it is
-        worth about a tenth of a dB, at (old stride / stride)² times the work.
+        It is the gradient of the average of potentials, and so an exact prox again: the same filters, moved by less; those of a coarser
+        scale by `stride` of its own pixels. In denoising it is worth about a tenth of a dB, at (old stride / stride)² times the work.
 
         Raises:
             ValueError: another layout, or a stride that does not divide its own.

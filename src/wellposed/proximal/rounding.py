@@ -112,6 +112,7 @@ def _flows(net: ConvexNetwork, kept: Pass, slopes: Sequence[Tensor], bends: Sequ
         e = SECOND * (costates[k] * bends[k] + slopes[k] * error + bends[k] * error + 2 * UNIT * d)
         size.append(d)
         off.append(e)
+        below = None
         if layer.weight is not None:
             fan = layer.weight.shape[0] * layer.weight[0, 0].numel()
             below = layer.across.transpose(layer.weight, e + gamma(fan + 2) * d, kept.last[k - 1].shape[1:])

@@ -1,7 +1,7 @@
 """By how much can the prox move two images apart? docs/theorems/proximal.md, "Lipschitz constants", has the proof of
 
-    |J| <= mu + sum_k (|m_k^(1/2) H_k| + |m_k^(1/2) W_k| a_(k-1))^2,  a_k = |H_k| + |W_k| a_(k-1),  a_0 = 0,
-    m_k = (beta/4) c_k,  c_k = w_k + W_(k+1)' c_(k+1); or m_1 = KAPPA w_1 + (beta/4) W_2' c_2 if the first layer has r(z) = z^2/2,
+    |J| <= mu + sum_k (|m_k^(1/2) H_k| + |m_k^(1/2) W_k| a_(k-1))^2,  a_k = |H_k| + |W_k| a_(k-1),  H_k with S_k,
+    m_k = (beta/4) c_k,  c_k = w_k + W_(k+1)' c_(k+1); or KAPPA w_k + (beta/4) W_(k+1)' c_(k+1) if r(z) = z^2/2 in a layer without W_k,
 
 for images of every size: a convolution has at most the norm of the one on the infinite lattice. Its symbol is bounded at n x n frequencies,
 and between them by 1/cos(pi d / n) for each of the two directions, d the degree (Riesz 1914; Ehlich and Zeller 1964).
@@ -60,15 +60,15 @@ def reached(network: Network, x: Array, y: Array) -> float:
 
 def bound(network: Network) -> float | None:
     """Of |J|, rounded up; None where there is none."""
-    if any(layer.power == 2 for layer in network.layers[1:]):
+    if any(layer.power == 2 and layer.weight is not None for layer in network.layers):
         return None
     most, before, last = network.modulus, 0.0, len(network.layers) - 1
     for k, (layer, m) in enumerate(zip(network.layers, _curvatures(network), strict=True)):
-        maps = [(layer.skip, layer.through)]
-        maps += [] if layer.across is None or layer.weight is None else [(layer.weight, layer.across)]
-        most += sum(math.sqrt(squared(w, act, m)) * a for (w, act), a in zip(maps, (1.0, before), strict=False)) ** 2
+        maps = [(layer.skip, layer.through, network.resamplings[layer.source].most)]
+        maps += [] if layer.across is None or layer.weight is None else [(layer.weight, layer.across, before)]
+        most += sum(math.sqrt(squared(w, act, m)) * a for w, act, a in maps) ** 2
         if k < last:
-            before = sum(math.sqrt(squared(w, act, np.ones(len(m)))) * a for (w, act), a in zip(maps, (1.0, before), strict=False))
+            before = sum(math.sqrt(squared(w, act, np.ones(len(m)))) * a for w, act, a in maps)
     return most * SECOND
 
 
@@ -80,7 +80,7 @@ def _curvatures(network: Network) -> list[Array]:
         w = np.zeros(channels) if layer.readout is None else layer.readout
         square, c = (KAPPA * w, above + 0 * w) if layer.power == 2 else (0 * w, above + w)
         half = channels // 2
-        if len(layers) == 1 and layer.power == 2 and layer.bias is not None and np.array_equal(layer.skip[:half], -layer.skip[half:]):
+        if not above.any() and layer.power == 2 and layer.bias is not None and np.array_equal(layer.skip[:half], -layer.skip[half:]):
             q, (u, v) = rising(network.beta * (layer.bias[:half] + layer.bias[half:]) / 2), (w[:half], w[half:])
             square = np.append(KAPPA * np.maximum(u, v) + q * np.minimum(u, v), np.zeros(half))
         found.append(SECOND * (square + 0.25 * network.beta * c) + LEAST)

@@ -16,7 +16,7 @@ from wellposed_check.canonical import demand
 from wellposed_check.proximal.rounding import LEAST, Array, gamma
 
 MOST = 4096
-KINDS = {"same": (), "average": ("factor",), "padded": ("multiple",), "bilinear": ("rows", "columns")}
+KINDS = {"same": (), "average": ("factor", "multiple"), "padded": ("multiple",), "bilinear": ("rows", "columns")}
 Shape = tuple[int, ...]
 Pair = tuple[Array, Array]
 
@@ -66,10 +66,15 @@ def read_act(given: Any, w: Array) -> Act:
 
 @dataclass(frozen=True)
 class Resampling:
-    """x -> L x R' / c, with L and R that hold no negative number; the transpose is y -> L' y R / c."""
+    """x -> L x R' / c, with L and R that hold no negative number; the transpose is y -> L' y R / c. Means are of padded images."""
 
     kind: str
     numbers: tuple[int, ...]
+
+    @property
+    def most(self) -> float:
+        """At least the norm; of bilinear interpolation to no more pixels."""
+        return 1 / self.numbers[0] if self.kind == "average" else 1.0
 
     def apply(self, x: Pair) -> Pair:
         return x if self.kind == "same" else self._between(x, *self._matrices(x[0].shape[1:]))
@@ -89,10 +94,9 @@ class Resampling:
         (rows, columns), m = shape[1:], self.numbers[0]
         if self.kind == "bilinear":
             return _interpolation(m, rows), _interpolation(self.numbers[1], columns), 1.0
-        if self.kind == "padded":
-            return np.eye(rows + -rows % m, rows), np.eye(columns + -columns % m, columns), 1.0
-        demand(rows % m == 0 and columns % m == 0, f"means over {m} pixels do not fit {rows} x {columns}")
-        return np.repeat(np.eye(rows // m), m, 1), np.repeat(np.eye(columns // m), m, 1), float(m * m)
+        m, multiple = (1, m) if self.kind == "padded" else self.numbers
+        left, right = (np.repeat(np.eye((n + -n % multiple) // m), m, 1)[:, :n] for n in (rows, columns))
+        return left, right, float(m * m)
 
 
 def read_resampling(given: Any) -> Resampling:
@@ -100,6 +104,7 @@ def read_resampling(given: Any) -> Resampling:
     demand(kind in KINDS and set(given) == {"kind", *KINDS[kind]}, f"{given!r} is no resampling that this checker knows")
     numbers = tuple(given[name] for name in KINDS[kind])
     demand(all(type(n) is int and 1 <= n <= MOST for n in numbers), f"{given!r} is not made of whole numbers from 1 to {MOST}")
+    demand(kind != "average" or numbers[1] % numbers[0] == 0, f"{given!r}: means do not fit the multiple to which images are padded")
     return Resampling(kind, numbers)
 
 
