@@ -98,6 +98,15 @@ def test_a_dense_matrix_is_one(here):
     assert run(f"refine image --model net --measurement numbers.npy --physics matrix --matrix dense.npy --size {N} {N} --noise 0.02") == 0
 
 
+def test_shifts_make_another_prior(here, capsys):
+    asked = f"certify image --model net {MEASURED['blur of a width']} --spun 1"
+    assert run(f"refine image --model net {MEASURED['blur of a width']} --spun 1 --out spun") == 0
+    assert run(f"{asked} --answer spun/image.npy --tol 1.1e-5") == 0
+    assert run(f"{asked} --answer x.npy --out far") == 1
+    assert "--spun 1" in printed_commands(capsys.readouterr().out)[-1]
+    assert run(f"refine image --model net {MEASURED['blur of a width']} --spun 3") == 2
+
+
 def test_half_quadratic_splitting_says_of_what_its_gradient_is(here, capsys):
     assert run(f"refine image --model net {MEASURED['random-convolution']}") == 0
     assert "envelope of the data term" in capsys.readouterr().out
@@ -219,6 +228,7 @@ shown = 3
 width = 3
 kernel = 4
 stride = 2
+spun = 1
 batch = 2
 tol = 1e-3
 level = 0.9
@@ -269,6 +279,7 @@ def test_a_run_is_stopped_goes_on_and_is_found_again(tmp_path, monkeypatch, caps
     found = json.loads((folder / "results.json").read_text())
     assert [len(row["starts"]) for row in found["restored"]] == [3, 3]
     assert all(s["reached"] == 2 and s["stationarity"] <= 1e-3 for row in found["restored"] for s in row["starts"])
+    assert ".spun(1)" in (folder / "README.md").read_text()
     assert "<svg" in (folder / "report.html").read_text()
     assert run(printed_commands(printed.out)[1]) == 0
 

@@ -127,7 +127,8 @@ def _restored(recipe: ImagingRecipe, asked: Asked, model: Any, held: Any) -> tup
     known = question(recipe, asked, held.known, KNOWN_SEED + recipe.seed, KNOWN)
     weight = chosen_weight(model, known, recipe.algorithm)
     unseen = question(recipe, asked, held.unseen, ASKED_SEED + recipe.seed, asked.samples)
-    found = restore(model, asked.name, unseen, weight, recipe.tol, algorithm=recipe.algorithm)
+    prior = model if recipe.spun is None else model.spun(recipe.spun)
+    found = restore(prior, asked.name, unseen, weight, recipe.tol, algorithm=recipe.algorithm)
     return found, [certified(s.run, k == 0) for k, s in enumerate(found.starts)]
 
 
@@ -159,4 +160,5 @@ def _about(recipe: ImagingRecipe, trained: Any) -> str:
     count = sum(p.numel() for p in trained.model.parameters())
     named = {"matching": "proximal matching", "l1": "the l1 loss", "l2": "the mean square"}[recipe.loss]
     return (f"LPN, {count:,} parameters, trained by {named} on {recipe.images} with white noise of {recipe.sigma:g}: {trained.steps} steps "
-            f"in {duration(trained.seconds)} on {trained.config['environment']['threads']} thread(s), seed {recipe.seed}.")
+            f"in {duration(trained.seconds)} on {trained.config['environment']['threads']} thread(s), seed {recipe.seed}."
+            + ("" if recipe.spun is None else f" Reconstructions average it over shifts by {recipe.spun} pixels (LPN.spun)."))

@@ -25,6 +25,8 @@ class AboutImage(Measured):
     """A run folder with a learned proximal network."""
     weight: float | None = None
     """Of the prior R in F = |A x - y|^2 / 2 + weight R(x); by default the variance of the noise over that of the training."""
+    spun: int | None = None
+    """Average the prox over shifts by so many pixels, a divisor of the network's stride: better, and slower."""
     tol: float = 1e-5
     """What is required of |grad F|, Euclidean, for each image."""
     answer: File | None = None
@@ -156,7 +158,7 @@ def read(o: AboutImage) -> tuple[Any, Any, bytes]:
         raise ValueError("received no --model, expected the folder of a learned proximal network; make one with: wellposed run denoise, or "
                          "wellposed train proximal --images DIR")
     model, weights = load(o.model)
-    return read_problem(o, model.shape[0]), model, weights
+    return read_problem(o, model.shape[0]), model if o.spun is None else model.spun(o.spun), weights
 
 
 def load(run: Path) -> tuple[Any, bytes]:

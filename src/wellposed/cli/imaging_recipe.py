@@ -79,6 +79,8 @@ class ImagingRecipe:
     """Of the filters."""
     stride: int = 4
     """Of the filters."""
+    spun: int | None = None
+    """In reconstructions average the prox over shifts by so many pixels, a divisor of --stride: an exact prox too, better, and slower."""
     loss: Literal["matching", "l1", "l2"] = "matching"
     """Proximal matching, or what finds the median or the mean."""
     bounded: bool = True
@@ -100,6 +102,8 @@ class ImagingRecipe:
         if not 0 < self.tol < float("inf"):
             raise ValueError(f"--tol: received {self.tol}, expected a positive number")
         demand_filters(self.kernel, self.stride, self.sigma)
+        if self.spun is not None and (self.spun < 1 or self.stride % self.spun):
+            raise ValueError(f"--spun: received {self.spun}, expected a divisor of --stride, {self.stride}")
         if not 0.5 <= self.level <= 0.95:
             raise ValueError(f"--level: received {self.level}, expected a part from 0.5 to 0.95 of the images, such as 0.9")
         for asked in self.asked:

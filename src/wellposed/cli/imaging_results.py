@@ -98,4 +98,9 @@ def card(recipe: ImagingRecipe, about: str, found: Mapping[str, Any]) -> str:
             f"|\n|---|---|---|---|---|---|\n{rows}\n{said}\n\n`report.html` shows it, `certificate.json` is about one restored image, "
             f"`{NETWORK}/certificate.json` about the network; `config.toml` has all that was asked for, `manifest.json` the SHA-256 of "
             f"each file.\n\n    from wellposed.proximal import LPN\n    model = LPN.load({str(recipe.out)!r})      # model(noisy), "
-            "model.prior(image), wellposed.proximal.reconstruct(problem, model)\n")
+            f"model.prior(image), wellposed.proximal.reconstruct(problem, model{_shifted(recipe)})\n")
+
+
+def _shifted(recipe: ImagingRecipe) -> str:
+    """The call by which reconstructions had their prior."""
+    return "" if recipe.spun is None else f".spun({recipe.spun})"
