@@ -127,22 +127,28 @@ class Certificate:
         rows = "".join("<tr>" + "".join(map(cell, (
             html.escape(c.id), _number(c.lower), _number(c.upper), _number(c.required),
             "-" if c.required is None else VERDICTS[c.holds], c.kind, html.escape(c.quantity)))) + "</tr>" for c in self.claims)
-        assumed = {f"<li><b>{s}</b>: {html.escape(t)}</li>": None for c in self.claims for t, s in c.assumptions}
+        assumed = {f"<li>{html.escape(line)}</li>": None for line in _undecided(self.claims)}
+        assumed |= {f"<li><b>{s}</b>: {html.escape(t)}</li>": None for c in self.claims for t, s in c.assumptions}
         head = "".join(f"<th style='text-align:left'>{h}</th>" for h in
                        ("claim", "lower", "upper", "required", "holds", "kind", "quantity"))
         return f"<p><b>{html.escape(self.headline)}</b></p><table><tr>{head}</tr>{rows}</table><ul>{''.join(assumed)}</ul>"
 
 
 def _undecided(claims: tuple[Claim, ...]) -> list[str]:
-    """Why a claim with a requirement is neither proved nor refuted."""
-    open_claims = [c for c in claims if c.required is not None and c.holds is None]
-    return [f"{c.id} is undecided: " + ("an assumption is violated" if any(status == "violated" for _, status in c.assumptions) else
-            f"{_number(c.required)} is asked, and all that is known, rounding included, is that it lies between "
-            f"{_number(c.lower)} and {_number(c.upper)}") for c in open_claims]
+    """Why claims are neither proved nor refuted."""
+    found = []
+    for c in claims:
+        if any(status == "violated" for _, status in c.assumptions):
+            found.append(f"{c.id} is undecided: an assumption is violated")
+        elif c.required is not None and c.holds is None:
+            known = "no upper bound is known" if c.upper is None else \
+                f"all that is known, rounding included, is that it lies between {_number(c.lower, 12)} and {_number(c.upper, 12)}"
+            found.append(f"{c.id} is undecided: {_number(c.required, 12)} is asked, and {known}")
+    return found
 
 
-def _number(x: float | None) -> str:
-    return "-" if x is None else f"{x:.6g}"
+def _number(x: float | None, digits: int = 6) -> str:
+    return "-" if x is None else f"{x:.{digits}g}"
 
 
 def issue(kind: str, parameters: Mapping[str, Any], arrays: Mapping[str, np.ndarray], requirements: Mapping[str, float | None],

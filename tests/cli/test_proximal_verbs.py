@@ -89,8 +89,24 @@ def test_bytes_and_pictures_stand_for_0_to_1(here, capsys):
     asked = "refine image --model net --physics blur --kernel 0.7 --noise 0.02"
     for measurement in ("bytes.npy", "x.png"):
         assert run(f"{asked} --measurement {measurement} --out {measurement}-out") == 0
-        assert f"{measurement}: 1 measurement, each 1 x {N} x {N}" in capsys.readouterr().out
+        assert f"{measurement}: 1 measurement, each 1 x {N} x {N}, from 0" in capsys.readouterr().out
     assert np.allclose(np.load("bytes.npy-out/image.npy"), np.load("x.png-out/image.npy"), atol=1e-2)
+
+
+def test_a_mask_of_bytes_is_one(here):
+    np.save("white.npy", 255 * np.load("mask.npy").astype(np.uint8))
+    asked = "refine image --model net --measurement masked.npy --physics mask --noise 0.02"
+    assert run(f"{asked} --mask white.npy --out white") == run(f"{asked} --mask mask.npy --out mask") == 0
+    assert np.array_equal(np.load("white/image.npy"), np.load("mask/image.npy"))
+
+
+def test_files_and_arrays_of_one_name_have_folders_of_their_own(here):
+    x = np.load("blurred.npy")
+    np.save("slice.001.npy", x)
+    np.savez("two.npz", a=x, b=x)
+    for file in ("slice.001.npy", "two.npz:a", "two.npz:b"):
+        assert run(f"refine image --model net --measurement {file} --physics blur --kernel 0.7 --noise 0.02") == 0
+    assert sorted(p.name for p in (here / "runs").iterdir()) == ["slice.001-restored", "two-a-restored", "two-b-restored"]
 
 
 def test_a_dense_matrix_is_one(here):
@@ -177,6 +193,13 @@ def test_certify_prox_and_prior(here, capsys):
     ("refine image --model net --measurement sinogram.npy --physics radon --angles nan --size 8 --noise 0.1", ["--angles", "nan"]),
     ("refine image --model net --measurement x.png --physics radon --angles 6 --size 8 --noise 0.1", ["x.png"]),
     ("certify prior --run net --image large.npy", ["9000", "0 to 1"]),
+    ("certify prior --run net --image last.npy", ["(3, 8, 8, 3)", "channels last"]),
+    ("certify prox --run net --images nan.npy", ["nan.npy", "not finite"]),
+    ("certify prox --run net --images none.npy", ["none.npy", "no numbers"]),
+    ("certify prox --run net --out net", ["net", "run folder"]),
+    ("refine image --model net --measurement last.npy --physics blur --kernel 1 --noise 0.1", ["last.npy", "channels last"]),
+    ("refine image --model net --measurement coefficients.npy --physics blur --kernel 1 --noise 0.1", ["complex", "blur"]),
+    (f"refine image --model net {MEASURED['mask']} --spun 3", ["--spun", "2"]),
     ("train proximal --images many.npy --validation 1", ["--validation"]),
     ("train", ["proximal"]),
     ("refine frog", ["image"]),
@@ -186,6 +209,7 @@ def test_bad_calls_get_one_clear_error_and_change_nothing(here, capsys, line, wo
     np.save("large.npy", np.full((3, N, N), 9000.0))
     np.save("nan.npy", np.full((3, N, N), np.nan))
     np.save("many.npy", np.ones((3, N, N)) / 2)
+    np.save("none.npy", np.ones((0, N, N)))
     np.save("last.npy", np.ones((3, N, N, 3)) / 2)
     before = sorted((p, p.stat().st_mtime_ns) for p in here.rglob("*"))
     assert run(line) == 2

@@ -34,6 +34,19 @@ def test_the_prox_is_the_global_minimiser(law, sigma):
     assert bool((x.diff() >= -1e-12).all())
 
 
+@pytest.mark.parametrize("law", [
+    GaussianMixture((0.1, 0.4, 0.5), (0.01, 0.0, 0.0), (1e-3, 10.0, 0.05)), GaussianMixture((0.5, 0.5), (0.0, 1000.0), (1e-3, 1e-3)),
+    GaussianMixture((0.3, 0.3, 0.4), (0.2, 0.0, 0.1), (1e-5, 1.0, 0.01)), GaussianMixture((1.0,), (0.0,), (1.0,))], ids=repr)
+def test_quantiles_of_nested_mixtures(law):
+    """A narrow law in a wide one: Newton's method by itself goes round in circles."""
+    p = torch.cat([torch.linspace(1e-4, 1 - 1e-4, 4001, dtype=torch.float64), torch.tensor([1e-12, 1 - 1e-12], dtype=torch.float64)])
+    x = law.quantile(p)
+    away = (law._cumulative(x) - p).abs()
+    assert bool((away <= 1e-9 * torch.minimum(p, 1 - p) + 1e-15).all())
+    assert torch.equal(law.quantile(p[-1:]), x[-1:])
+    assert bool((x[:-2].diff() >= 0).all())
+
+
 def test_soft_thresholding():
     assert torch.equal(Laplace(0.5).prox(torch.tensor([-3.0, 0.1, 2.5]), 1.0), torch.tensor([-1.0, 0.0, 0.5]))
 

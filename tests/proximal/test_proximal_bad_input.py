@@ -54,6 +54,17 @@ def test_scalars_of_numpy_and_torch_are_numbers(model: LPN, problem: Inverse) ->
     assert torch.allclose(plain.image, other.image, atol=1e-6)
 
 
+def test_half_quadratic_splitting_that_stops_short_does_not_hold(model: LPN, problem: Inverse) -> None:
+    """Its claim is of its own F, and so is the tolerance."""
+    short = reconstruct(problem, model, "hqs", steps=1, tol=1e-9)
+    assert short.status == "steps"
+    assert short.certificate is not None
+    assert short.certificate.verdict is not True
+    long = reconstruct(problem, model, "hqs")
+    assert long.certificate is not None
+    assert long.certificate.verdict is True
+
+
 def test_of_a_problem(model: LPN, problem: Inverse) -> None:
     with pytest.raises(ValueError, match="measurement: received 'x'"):
         Inverse(problem.physics, "x", 0.1)
@@ -69,7 +80,7 @@ def test_of_a_problem(model: LPN, problem: Inverse) -> None:
 
 @pytest.mark.parametrize(("clean", "sigma", "words"), [
     ([], 0.1, "at least one sample"), (5, 0.1, "received 5"), (torch.zeros(3, N, N), "a", "sigma='a'"),
-    (torch.zeros(2, 40, 40, 3), 0.1, "channels last")])
+    (torch.zeros(2, 40, 40, 3), 0.1, "channels last"), (torch.zeros(2, N, N, dtype=torch.complex128), 0.1, "complex")])
 def test_of_what_is_learned_from(clean: object, sigma: float, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         Denoising(clean, sigma)
@@ -84,6 +95,12 @@ def test_an_operator_without_an_adjoint() -> None:
 def test_a_gaussian_has_a_width(width: float) -> None:
     with pytest.raises(ValueError, match="positive standard deviation"):
         gaussian(width, N)
+
+
+@pytest.mark.parametrize("options", [{"depth": 9, "scales": 8}, {"depth": 65}, {"kernel": 40, "stride": 40, "scales": 8}])
+def test_networks_that_no_certificate_describes(options: dict) -> None:
+    with pytest.raises(ValueError, match="certificates describe"):
+        LPN.convolutional(1, 2, **options)
 
 
 def test_what_was_not_measured_is_not_said(model: LPN) -> None:

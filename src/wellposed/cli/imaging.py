@@ -45,7 +45,7 @@ class Refine(AboutImage):
 
     algorithm: Literal["pgd", "admm", "hqs"] = "pgd"
     """Proximal gradient descent, ADMM, or half-quadratic splitting; the last has another F, with min_x |A x - y|^2 / 2 +
-    weight |x - z|^2 / 2 for the first term: its own |grad F| is brought within --tol, and the certificate has that of F as above."""
+    weight |x - z|^2 / 2 for the first term: --tol and the certificate are about that one's |grad F|."""
 
 
 @dataclass
@@ -98,16 +98,16 @@ def refine(o: Refine) -> int:
     from wellposed.proximal.refine import refine_image
     from wellposed.proximal.restoration import certified
 
+    folder = o.out or _place(o.measurement, "restored")
+    demand_no_run(folder)
     problem, model, weights = read(o)
     start = None if o.answer is None else images(o.answer, problem.physics.image_shape)
     result = refine_image(problem, start, o.tol, prior=model, weight=o.weight, algorithm=o.algorithm, mesh="auto")
+    write_image(folder, result.image)
     certificate = certified(result, True, weights)
-    folder = o.out or _place(o, "restored")
-    demand_no_run(folder)
     show(certificate)
     print(f"\n{result.message}")
     status = conclude(folder, certificate)
-    write_image(folder, result.image)
     print(f"the image is {folder / IMAGE}, a picture of it {folder / PICTURE}")
     return status
 
@@ -118,11 +118,13 @@ def certify_image(o: CertifyImage) -> int:
 
     if o.answer is None:
         raise ValueError("received no --answer, expected a FILE with an image; to reconstruct one use: wellposed refine image")
+    folder = o.out or _place(o.measurement, "certified")
+    demand_no_run(folder)
     problem, model, weights = read(o)
     image = images(o.answer, problem.physics.image_shape)
     certificate = claims.certify_image(problem, image, o.tol, prior=model, weight=o.weight, weights=weights)
     show(certificate)
-    status = conclude(o.out or _place(o, "certified"), certificate)
+    status = conclude(folder, certificate)
     if certificate.verdict is not True:
         print(f"  {refine_command(o)}")
     return status
@@ -132,12 +134,14 @@ def certify_prox(o: CertifyProx) -> int:
     """Say whether a network is an exact prox, and how steep it is."""
     from wellposed.proximal.network_claims import certify_network
 
+    run = o.run if o.run.name else o.run.resolve()
+    folder = o.out or run.with_name(f"{run.name}-certified")
+    demand_no_run(folder)
     model, weights = load(o.run)
     at = None if o.images is None else images(o.images, model.shape)
     certificate = certify_network(model, at=at, weights=weights)
     show(certificate)
-    run = o.run if o.run.name else o.run.resolve()
-    return conclude(o.out or run.with_name(f"{run.name}-certified"), certificate)
+    return conclude(folder, certificate)
 
 
 def certify_prior(o: CertifyPrior) -> int:
@@ -146,10 +150,12 @@ def certify_prior(o: CertifyPrior) -> int:
 
     if not 0 < o.tol < float("inf"):
         raise ValueError(f"--tol: received {o.tol}, expected a positive number, about how wide the interval may be")
+    folder = o.out or _place(o.image, "prior")
+    demand_no_run(folder)
     model, weights = load(o.run)
     certificate = network_claims.certify_prior(model, images(o.image, model.shape), o.tol, weights=weights)
     show(certificate)
-    return conclude(o.out or Path("runs") / f"{Path(o.image).name.partition('.')[0]}-prior", certificate)
+    return conclude(folder, certificate)
 
 
 def read(o: AboutImage) -> tuple[Any, Any, bytes]:
@@ -158,6 +164,9 @@ def read(o: AboutImage) -> tuple[Any, Any, bytes]:
         raise ValueError("received no --model, expected the folder of a learned proximal network; make one with: wellposed run denoise, or "
                          "wellposed train proximal --images DIR")
     model, weights = load(o.model)
+    own = model.config.get("stride")
+    if o.spun is not None and (own is None or o.spun < 1 or own % o.spun):
+        raise ValueError(f"--spun: received {o.spun}, expected a divisor of the network's stride, which is {own}")
     return read_problem(o, model.shape[0]), model if o.spun is None else model.spun(o.spun), weights
 
 
@@ -182,6 +191,8 @@ def images(file: str, shape: tuple[int | None, ...]) -> Any:
     x = load_picture(file, shape[0]).numpy() if is_picture(file) else load_array(file, "image", "answer", "x", "images")
     if x.ndim < 2 or x.dtype.kind not in "buif":
         raise ValueError(f"{file}: received {x.dtype} of the shape {x.shape}, expected real images (samples, channels, y, x) or (y, x)")
+    if x.size == 0:
+        raise ValueError(f"{file}: received no numbers, the shape {x.shape}, expected at least one image")
     given = demand_images(file, with_channels(x, (shape[0] or 1, *x.shape[-2:])))
     found = torch.from_numpy(given)
     found = found[None] if found.ndim == 3 else found
@@ -198,6 +209,7 @@ def write_image(folder: Path, image: Any) -> None:
 
     from wellposed.certificate import write_whole
 
+    folder.mkdir(parents=True, exist_ok=True)
     for name, write in ((IMAGE, lambda f: np.save(f, image.numpy())), (PICTURE, lambda f: imsave(f, _pixels(image), format="png"))):
         content = io.BytesIO()
         write(content)
@@ -209,8 +221,10 @@ def _pixels(image: Any) -> Any:
     return pixels.repeat(3, 2) if pixels.shape[2] == 1 else pixels[..., :3]
 
 
-def _place(o: AboutImage, word: str) -> Path:
-    return Path("runs") / f"{Path(o.measurement).name.partition('.')[0]}-{word}"
+def _place(file: str, word: str) -> Path:
+    """Where what is about a file goes, or about one array of it."""
+    name, _, array = Path(file).name.partition(":")
+    return Path("runs") / "-".join(part for part in (Path(name).stem, array, word) if part)
 
 
 def refine_command(o: CertifyImage) -> str:

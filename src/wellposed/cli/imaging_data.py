@@ -166,9 +166,14 @@ def demand_images(file: str, x: np.ndarray) -> np.ndarray:
     """Images in float64, about 0 to 1, for which bytes stand.
 
     Raises:
-        ValueError: other values.
+        ValueError: other values, channels that seem to come last.
     """
+    from wellposed.proximal.images import demand_channels_first
+
+    demand_channels_first(file, x.shape)
     found = x.astype(float) / (255 if x.dtype == np.uint8 else 1)
+    if not np.isfinite(found).all():
+        raise ValueError(f"{file}: received numbers that are not finite, expected values about 0 to 1, or bytes; mask or replace them")
     largest = float(np.abs(found).max(initial=0))
     if largest > LARGE:
         raise ValueError(f"{file}: received values up to {largest:.4g}, expected about 0 to 1, or bytes; divide them by the value of white")
@@ -176,5 +181,6 @@ def demand_images(file: str, x: np.ndarray) -> np.ndarray:
 
 
 def tell(file: str, what: str, x: Any) -> None:
-    """What was read: a colour image that a network for grey ones takes for three would show here."""
-    print(f"{file}: {len(x):,} {what}{'s' * (len(x) != 1)}, each {' x '.join(map(str, x.shape[1:]))}")
+    """What was read: three channels that are taken for three images, or values of another scale, would show here."""
+    print(f"{file}: {len(x):,} {what}{'s' * (len(x) != 1)}, each {' x '.join(map(str, x.shape[1:]))}, from {float(x.min()):.3g} to "
+          f"{float(x.max()):.3g}")

@@ -78,6 +78,8 @@ def _measurement(o: Measured, channels: int) -> np.ndarray:
         y = load_array(o.measurement, "measurement", "y", "data", "image")
     if y.dtype.kind not in "buifc":
         raise ValueError(f"{o.measurement}: received {y.dtype}, expected numbers")
+    if np.iscomplexobj(y) and o.physics != "fourier-mask":
+        raise ValueError(f"{o.measurement}: received complex numbers, expected real ones of --physics {o.physics}; give the real part")
     if np.iscomplexobj(y):
         return np.stack([np.real(y), np.imag(y)], -1)
     return demand_images(o.measurement, y) if an_image else y.astype(float)
@@ -97,6 +99,7 @@ def _physics(o: Measured, y: np.ndarray, channels: int) -> Any:
         return _radon(o)
     if o.physics in ("mask", "fourier-mask"):
         mask = load_array(str(o.mask), "mask", "m")
+        mask = mask / 255 if mask.dtype == "uint8" and mask.max(initial=0) > 1 else mask  # as bytes of images
         return (Mask if o.physics == "mask" else FourierMask)(mask, channels)
     if o.physics == "blur":
         return _blur(o, y, channels)

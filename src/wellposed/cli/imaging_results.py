@@ -80,7 +80,8 @@ def commands(recipe: ImagingRecipe) -> list[tuple[str, str]]:
     load = f"from wellposed.proximal import LPN; print(LPN.load({str(out)!r}))"
     return [(f"{call} {shlex.join(check)}", "re-verify the certificate of a restored image yourself"),
             (f"{call} {shlex.join(['certify', 'prox', '--run', str(out)])}", "prove again that the network is an exact prox"),
-            (f"{call} refine image --model {shlex.quote(str(out))} --measurement FILE --physics blur --kernel FILE --noise S",
+            (f"{call} refine image --model {shlex.quote(str(out))} --measurement FILE --physics blur --kernel FILE --noise S"
+             + ("" if recipe.spun is None else f" --spun {recipe.spun}"),
              "restore measurements of yours"),
             (f"{call} train proximal --images DIR", "train on images of your own"),
             (f'python -c "{load}"', "the trained network in Python")]

@@ -76,14 +76,25 @@ def as_images(given: Any) -> list[Tensor]:
         if x.ndim != 3 or len(x) != len(found[0]) or x.numel() == 0:
             raise ValueError(f"images: received image {i} of the shape {tuple(x.shape)}, expected (y, x) or (channels, y, x), of as many "
                              "channels each")
-        if len(x) > COLOURS >= x.shape[-1]:
-            raise ValueError(f"images: received image {i} of the shape {tuple(x.shape)}, which seems to have its channels last, expected "
-                             "(channels, y, x); move them with numpy.moveaxis(images, -1, 1)")
+        if x.is_complex():
+            raise ValueError(f"images: received complex numbers in image {i}, expected real ones; take their absolute values")
+        demand_channels_first(f"images, number {i}", x.shape)
         if not bool(torch.isfinite(x).all()):
             raise ValueError(f"images: received numbers that are not finite in image {i}, expected values about 0 to 1, or bytes")
     if not found:
         raise ValueError("images: received none, expected at least one")
     return found
+
+
+def demand_channels_first(name: str, shape: Sequence[int]) -> None:
+    """Whether (..., channels, y, x) can be meant.
+
+    Raises:
+        ValueError: a last axis so short that it must be channels.
+    """
+    if len(shape) > 2 and shape[-1] <= COLOURS < shape[-2] and shape[-3] > COLOURS:
+        raise ValueError(f"{name}: received the shape {tuple(shape)}, which seems to have its channels last, expected (..., channels, y, "
+                         "x); move them with numpy.moveaxis(images, -1, -3)")
 
 
 class Views(NamedTuple):

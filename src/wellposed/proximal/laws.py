@@ -16,8 +16,9 @@ from torch import Tensor
 
 CANDIDATES = 2001
 """Points at which an objective is compared before its least value is refined."""
-HALVINGS, CLOSE = 60, 1e-13
-"""Of a bisection; and what rounding leaves of the mass below a point, relatively."""
+HALVINGS = 60
+CLOSE, EPS = 1e-13, 2**-53
+"""What rounding leaves of a mass, relatively, and of one near 1."""
 
 Points = Float[Tensor, "*points"]
 
@@ -127,14 +128,18 @@ class GaussianMixture:
         grid, mass = self._table
         cell = torch.searchsorted(mass, p.double()).clamp(1, len(grid) - 1)
         low, high = grid[cell - 1], grid[cell]
-        x = 0.5 * (low + high)
-        for _ in range(HALVINGS):  # Newton's method, and halves where it leaves the bracket
+        x, last = 0.5 * (low + high), torch.full_like(low, math.inf)
+        close = CLOSE * torch.minimum(p, 1 - p) + torch.where(p > 0.5, 4 * EPS, 0.0)
+        for _ in range(2 * HALVINGS):  # Newton's method, and halves where it leaves the bracket or the last step has gained little
             excess = self._cumulative(x) - p
             low, high = torch.where(excess < 0, x, low), torch.where(excess < 0, high, x)
-            newton = x - excess * torch.exp(self.negative_log_density(x))
-            if bool((excess.abs() <= CLOSE * p).all()):
+            done = excess.abs() <= close
+            if bool(done.all()):
                 break
-            x = torch.where((newton >= low) & (newton <= high), newton, 0.5 * (low + high))
+            newton = x - excess * torch.exp(self.negative_log_density(x))
+            gained = excess.abs() <= 0.5 * last
+            moved = torch.where((newton >= low) & (newton <= high) & gained, newton, 0.5 * (low + high))
+            x, last = torch.where(done, x, moved), excess.abs()
         return x.to(p.dtype)
 
     @cached_property

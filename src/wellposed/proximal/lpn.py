@@ -13,8 +13,11 @@ from torch import nn
 from wellposed.proximal import layouts
 from wellposed.proximal.convex import ConvexNetwork
 from wellposed.proximal.exact_prox import ExactProx
+from wellposed_check.proximal.maps import MOST
 
 MOST_SCALES = 8
+MOST_LAYERS = 64
+"""That a certificate describes."""
 PUBLISHED = ("one-dimensional", "digits", "faces")
 
 
@@ -80,9 +83,13 @@ class LPN(ExactProx):
             ValueError: numbers out of range.
         """
         _whole(channels=channels, width=width, depth=depth, kernel=kernel, stride=stride, scales=scales)
-        if stride > kernel or scales > MOST_SCALES or not 0 < sigma < math.inf:
-            raise ValueError(f"LPN.convolutional: received kernel={kernel}, stride={stride}, scales={scales}, sigma={sigma!r}, expected a "
-                             f"stride of at most the kernel, at most {MOST_SCALES} scales, and a positive sigma")
+        if stride > kernel or not 0 < sigma < math.inf:
+            raise ValueError(f"LPN.convolutional: received kernel={kernel}, stride={stride}, sigma={sigma!r}, expected a stride of at most "
+                             "the kernel, and a positive sigma")
+        if scales > MOST_SCALES or depth * scales > MOST_LAYERS or 2 ** (scales - 1) * stride > MOST:
+            raise ValueError(f"LPN.convolutional: received depth={depth}, scales={scales}, stride={stride}, expected at most {MOST_SCALES} "
+                             f"scales, {MOST_LAYERS} layers in all, and strides of at most {MOST} pixels at the coarsest scale, which is "
+                             "what certificates describe")
         _in_range(beta, modulus)
         net = layouts.convolutional(channels, width, depth, kernel, stride, sigma, beta, modulus, scales)
         more = {"scales": scales} if scales > 1 else {}  # runs of one scale stay what they were

@@ -80,7 +80,7 @@ class Reconstruction:
 
     @cached_property
     def certificate(self) -> Certificate | None:
-        """Exact prox, stationarity for h + λR, and the decrease of every recorded step; None if none was asked for."""
+        """Exact prox, stationarity for F, and the decrease of every recorded step; None if none was asked for."""
         from wellposed.proximal.claims import certificate_of_run
 
         if not self.certified or self.trace is None:
@@ -89,8 +89,9 @@ class Reconstruction:
 
     @property
     def required(self) -> float | None:
-        """What a certificate asks of |∇(h + λR)|: `tol`, but nothing of half-quadratic splitting, which has another objective."""
-        return None if self.algorithm == "hqs" else self.tol
+        """What a certificate asks of |∇F|: `tol`; nothing where its claim is of another F: of operators from elsewhere the checker knows
+        no envelope."""
+        return None if self.algorithm == "hqs" and self.problem.physics.kind == "foreign" else self.tol
 
     @property
     def message(self) -> str:
