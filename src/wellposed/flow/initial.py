@@ -7,6 +7,7 @@ on n x n nodes those of them below n/2: one seed gives one flow at every resolut
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -34,11 +35,15 @@ def mcwilliams(resolution: int, samples: int = 1, seed: int = 0, length: float =
     Source: McWilliams, J. Fluid Mech. 146 (1984); his density is taken as an amplitude, as torch-cfd does.
     """
     _check(resolution, samples, length=length, peak=peak)
-    w, k = _noise(samples, seed)
-    w *= k / (1 + (k / peak) ** 4)
-    twice = torch.where(torch.arange(w.shape[-1]) > 0, 2.0, 1.0)  # columns of the spectrum but the first stand for two
-    energy = (twice * (w.abs() / k.clamp(min=1.0)) ** 2).sum((1, 2), keepdim=True)
-    return _nodal(w * (2 * math.pi / length / (2 * energy).sqrt()), resolution)
+    k = _frequencies()
+
+    def one(noise: Spectrum) -> Spectrum:
+        w = noise * (k / (1 + (k / peak) ** 4))
+        twice = torch.where(torch.arange(w.shape[-1]) > 0, 2.0, 1.0)  # columns of the spectrum but the first stand for two
+        energy = (twice * (w.abs() / k.clamp(min=1.0)) ** 2).sum()
+        return w * (2 * math.pi / length / (2 * energy).sqrt())
+
+    return _drawn(one, resolution, samples, seed)
 
 
 def gaussian_field(resolution: int, samples: int = 1, seed: int = 0, alpha: float = 2.5, tau: float = 7.0, length: float = 1.0) -> Fields:
@@ -55,8 +60,8 @@ def gaussian_field(resolution: int, samples: int = 1, seed: int = 0, alpha: floa
     Source: Li et al., Fourier Neural Operator, ICLR 2021, A.3.3; the factor 2 is that of their public generator.
     """
     _check(resolution, samples, length=length, tau=tau, **{"alpha - 1": alpha - 1})
-    w, k = _noise(samples, seed)
-    return _nodal(w * (math.sqrt(2) * tau ** (alpha - 1) * (4 * math.pi**2 * k**2 + tau**2) ** (-alpha / 2)), resolution)
+    amplitude = math.sqrt(2) * tau ** (alpha - 1) * (4 * math.pi**2 * _frequencies() ** 2 + tau**2) ** (-alpha / 2)
+    return _drawn(lambda noise: noise * amplitude, resolution, samples, seed)
 
 
 def taylor_green(resolution: int, wave: int = 1, strength: float = 1.0, length: float = 2 * math.pi, viscosity: float = 0.0,
@@ -75,16 +80,23 @@ def taylor_green(resolution: int, wave: int = 1, strength: float = 1.0, length: 
     return 2 * strength * k * math.exp(-(2 * viscosity * k**2 + drag) * time) * (torch.cos(x)[:, None] * torch.cos(x))[None]
 
 
-def _noise(samples: int, seed: int) -> tuple[Spectrum, Float[Tensor, "n half"]]:
-    """Spectra of white noise with unit mean squares, without mean, and their frequencies."""
-    noise = np.stack([np.random.default_rng([seed, s]).standard_normal((DRAWN, DRAWN)) for s in range(samples)])
-    w = without_nyquist(torch.fft.rfft2(torch.from_numpy(noise)) / DRAWN)
+def _drawn(shaped: Callable[[Spectrum], Spectrum], n: int, samples: int, seed: int) -> Fields:
+    """Fields of the spectra that `shaped` makes of white noise, one by one: the last bits of a batched transform depend on the batch."""
+    spectra = (shaped(_noise(seed, k)) for k in range(samples))
+    return torch.cat([to_field(without_nyquist(resample(w, DRAWN, n)), n) for w in spectra])
+
+
+def _noise(seed: int, k: int) -> Spectrum:
+    """The spectrum (1, n, half) of white noise with unit mean square, without mean."""
+    noise = torch.from_numpy(np.random.default_rng([seed, k]).standard_normal((1, DRAWN, DRAWN)))
+    w = without_nyquist(torch.fft.rfft2(noise) / DRAWN)
     w[:, 0, 0] = 0.0
-    return w, torch.from_numpy(np.hypot(np.arange(DRAWN // 2 + 1), np.fft.fftfreq(DRAWN, 1 / DRAWN)[:, None]))
+    return w
 
 
-def _nodal(w: Spectrum, n: int) -> Fields:
-    return to_field(without_nyquist(resample(w, DRAWN, n)), n)
+def _frequencies() -> Float[Tensor, "n half"]:
+    """In waves per side."""
+    return torch.from_numpy(np.hypot(np.arange(DRAWN // 2 + 1), np.fft.fftfreq(DRAWN, 1 / DRAWN)[:, None]))
 
 
 def _check(resolution: int, samples: int, **positive: float) -> None:
