@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
 import wellposed
@@ -26,7 +26,7 @@ from wellposed.proximal.phantoms import ellipses, projected
 from wellposed.proximal.physics import Radon
 from wellposed.proximal.restoration import Question, chosen_weight, restore
 
-FOLDER, SIDE, SIGMA = Path("runs/benchmarks/proximal/ct"), 64, 0.1
+FOLDER, SIDE, SIGMA, LR, SPUN = Path("runs/benchmarks/proximal/ct"), 64, 0.1, 0.01, 2
 
 
 def volume(file: Path) -> Tensor:
@@ -48,11 +48,12 @@ def small(slices: Tensor) -> Tensor:
     return avg_pool2d(slices, slices.shape[-1] // SIDE)
 
 
-def trained(name: str, images: Tensor, seconds: float, bounded: bool = True) -> nn.Module:
+def trained(name: str, images: Tensor, seconds: float, bounded: bool = True) -> LPN:
     torch.manual_seed(0)
     place = FOLDER / f"{name}{'' if bounded else '-plain'}-{seconds:g}"
-    return wellposed.train(LPN.convolutional(1, 64, sigma=SIGMA), Denoising(images, SIGMA), bounded=bounded, seconds=seconds, threads=1,
-                           quiet=True, folder=place).model
+    model = LPN.convolutional(1, 64, sigma=SIGMA)
+    wellposed.train(model, Denoising(images, SIGMA), bounded=bounded, seconds=seconds, lr=LR, threads=1, quiet=True, folder=place)
+    return LPN.load(place)
 
 
 def main() -> None:
@@ -68,7 +69,7 @@ def main() -> None:
     priors = {"prior of slices": small(slices[:80]), "prior of phantoms": ellipses(SIDE, 512)}
     for name, images in priors.items():
         model = trained(name.split()[-1], images, o.seconds)
-        found = restore(model, "CT", unseen, chosen_weight(model, known))
+        found = restore(model.spun(SPUN), "CT", unseen, chosen_weight(model, known))
         print(f"{name}: weight {found.weight:.3g}", flush=True)
         for start in found.starts:
             image = start.run.image

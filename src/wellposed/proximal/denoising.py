@@ -120,9 +120,11 @@ def _of_vectors(problem: Denoising, asked: Penalty, draws: int, like: torch.dtyp
 
     def drawn(step: int, seed: int) -> Pairs:
         x, rng = problem.vectors_of(step, seed, draws), np.random.default_rng([seed, step, 1])
-        few = x[: max(1, round(NOISY * draws))] if dim <= PAIRED else x
+        count = max(1, round(NOISY * draws)) if dim <= PAIRED else draws
+        few = x[:count] if dim > 1 else x
         noise = torch.stack([torch.special.ndtri(strata(len(few), rng)) for _ in range(dim)], 1)
-        return Pairs((few + sigma * noise).to(like), x.to(like))
+        noisy = few + sigma * noise
+        return Pairs((noisy if dim > 1 else _thinned(noisy, count, rng)).to(like), x.to(like))
 
     def evaluate(network: nn.Module, batch: Pairs) -> Tensor:
         now, answer = annealed.of(network), network(batch.noisy)
@@ -131,6 +133,12 @@ def _of_vectors(problem: Denoising, asked: Penalty, draws: int, like: torch.dtyp
     evaluate.__dict__["called"] = name_of(asked)
     known = None if problem.vectors is None else digest_batch((sigma, draws, problem.vectors))
     return Objective(evaluate, sample_on_the_fly=drawn, begin=annealed.begin, name="denoising", fingerprint=known)
+
+
+def _thinned(y: Float[Tensor, "draws 1"], count: int, rng: np.random.Generator) -> Float[Tensor, "count 1"]:
+    """So many of them, each as likely as another, that fill their law evenly: little else says where answers jump."""
+    places = (np.arange(count) + rng.uniform(0, 1 - 1e-9, count)) * (len(y) / count)
+    return y.sort(0).values[torch.from_numpy(places.astype(np.int64))]
 
 
 def _of_images(problem: Denoising, asked: Penalty, patches: Patches, bounded: bool, like: torch.dtype) -> Objective:

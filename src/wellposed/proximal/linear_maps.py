@@ -6,6 +6,7 @@ bilinear interpolation is not bilinear interpolation, that of an average is not 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
@@ -16,6 +17,8 @@ from torch import Tensor
 from torch.nn import functional
 
 Size = Sequence[int]
+COLUMNS = 2**24
+"""Numbers of gathered patches up to which convolutions in float64 are products of matrices."""
 
 
 @runtime_checkable
@@ -43,7 +46,8 @@ class Convolution:
     """Of images (batch, channels, y, x), zeros beyond their sides; W of shape (out, in, k, k).
 
     Where the stride divides k, pixels are first gathered into blocks of the stride's size: steps of 1 from block to block, and their
-    transpose as a convolution with the mirrored weights, are several times faster on a CPU than what torch has for longer steps.
+    transpose as a convolution with the mirrored weights, are several times faster on a CPU than what torch has for longer steps. In
+    float64, for which torch has no fast convolution, patches are gathered and multiplied.
     """
 
     stride: int = 1
@@ -51,6 +55,9 @@ class Convolution:
 
     def apply(self, w: Float[Tensor, "out in k k"], x: Float[Tensor, "batch in y x"]) -> Float[Tensor, "batch out v u"]:
         k, step, before = w.shape[-1], self.stride, self.padding
+        if self._gathers(w, x, x.shape[-2:]):
+            patches = functional.unfold(x, k, padding=before, stride=step)
+            return torch.bmm(w.flatten(1).expand(len(x), -1, -1), patches).unflatten(2, self._places(k, x.shape[-2:]))
         if step == 1 or k % step:
             return functional.conv2d(x, w, stride=step, padding=before)
         after = [(n + 2 * before - k) // step * step + k - n - before for n in x.shape[-2:]]
@@ -59,6 +66,9 @@ class Convolution:
 
     def transpose(self, w: Float[Tensor, "out in k k"], y: Float[Tensor, "batch out v u"], size: Size) -> Float[Tensor, "batch in y x"]:
         k, step, before = w.shape[-1], self.stride, self.padding
+        if self._gathers(w, y, size[-2:]):
+            patches = torch.bmm(w.flatten(1).T.expand(len(y), -1, -1), y.flatten(2))
+            return functional.fold(patches, (size[-2], size[-1]), k, padding=before, stride=step)
         if k % step:
             rest = [(n + 2 * before - k) % step for n in size[-2:]]
             return functional.conv_transpose2d(y, w, stride=step, padding=before, output_padding=rest)
@@ -66,6 +76,13 @@ class Convolution:
         x = functional.pixel_shuffle(functional.conv2d(y, mirrored, padding=k // step - 1), step)
         after = [n + before - m for n, m in zip(size[-2:], x.shape[-2:], strict=True)]
         return functional.pad(x, (-before, after[1], -before, after[0]))
+
+    def _gathers(self, w: Tensor, x: Tensor, size: Size) -> bool:
+        return x.dtype == torch.float64 and len(x) * w[0].numel() * math.prod(self._places(w.shape[-1], size)) <= COLUMNS
+
+    def _places(self, k: int, size: Size) -> list[int]:
+        """Of the filters, along both sides of an image of this size."""
+        return [(n + 2 * self.padding - k) // self.stride + 1 for n in size]
 
     def _blocks(self, w: Float[Tensor, "out in k k"]) -> Float[Tensor, "out in step step m m"]:
         """The weights by the place within a block, then by the block."""
