@@ -21,7 +21,7 @@ PICTURED = 4
 """Images along which the prior is drawn."""
 PUBLISHED = 0.08
 """γ of proximal matching for images, over the square root of the count of pixels."""
-AROUND = {"digits": 30.0, "ellipses": 90.0}
+AROUND = {"digits": 30.0, "ellipses": 180.0}
 """Seconds that all but training takes with the recipes that ship, on one idle core."""
 
 
