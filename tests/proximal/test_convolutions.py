@@ -6,13 +6,16 @@ import pytest
 import torch
 from torch.nn import functional
 
+from wellposed.proximal import linear_maps
 from wellposed.proximal.linear_maps import Convolution
 from wellposed.proximal.softplus import Softplus
 
 
 @pytest.mark.parametrize(("k", "step", "around"), [(8, 4, 4), (8, 4, 2), (4, 2, 0), (6, 3, 1), (8, 2, 3), (4, 4, 0), (1, 1, 0), (3, 1, 1), (3, 2, 1), (5, 1, 0)])
 @pytest.mark.parametrize("size", [(17, 22), (16, 24), (23, 9)])
-def test_convolutions_are_torchs(k, step, around, size):
+@pytest.mark.parametrize("columns", [0, linear_maps.COLUMNS])
+def test_convolutions_are_torchs(k, step, around, size, columns, monkeypatch):
+    monkeypatch.setattr(linear_maps, "COLUMNS", columns)  # by blocks, or by gathered patches
     g = torch.Generator().manual_seed(0)
     w, x = (torch.randn(*shape, dtype=torch.float64, generator=g) for shape in ((5, 3, k, k), (2, 3, *size)))
     own, expected = Convolution(step, around).apply(w, x), functional.conv2d(x, w, stride=step, padding=around)
@@ -23,6 +26,8 @@ def test_convolutions_are_torchs(k, step, around, size):
     back = Convolution(step, around).transpose(w, y, x.shape[1:])
     assert torch.allclose(back, functional.conv_transpose2d(y, w, stride=step, padding=around, output_padding=rest), rtol=0, atol=1e-12)
     assert (own * y).sum().item() == pytest.approx((x * back).sum().item(), rel=1e-11, abs=1e-11)
+    of_weights = Convolution(step, around).of_weights(w, x, y)
+    assert torch.allclose(of_weights, torch.autograd.functional.vjp(lambda v: Convolution(step, around).apply(v, x), w, y)[1], atol=1e-11)
 
 
 def test_the_activation_and_its_slope_have_all_derivatives():

@@ -12,9 +12,8 @@ from torch import Tensor
 
 import wellposed
 from wellposed.proximal import LPN, Denoising, Inverse, Tiled
-from wellposed.proximal.convex import channelwise
 from wellposed.proximal.evidence import describe_network
-from wellposed.proximal.linear_maps import Average, Padded
+from wellposed.proximal.linear_maps import Average, Padded, channelwise
 from wellposed.proximal.lipschitz import lipschitz, lipschitz_bound
 from wellposed.proximal.physics import Blur
 from wellposed.proximal.reconstruct import reconstruct

@@ -19,7 +19,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from wellposed.proximal.linear_maps import Map, Resampling
+from wellposed.proximal.adjoint import differentiated_once, gradient
+from wellposed.proximal.linear_maps import Map, Resampling, channelwise
 from wellposed.proximal.softplus import Softplus
 from wellposed.proximal.sums import total
 
@@ -84,8 +85,10 @@ class ConvexNetwork(nn.Module):
         self.layers = nn.ModuleList(layers)
         self.resamplings, self.activation, self.modulus = list(resamplings), Softplus(beta), modulus
 
-    def forward(self, x: Tensor) -> Tensor:
-        """∇ψ(x), of the shape of x."""
+    def forward(self, x: Tensor, differentiable: bool = False) -> Tensor:
+        """∇ψ(x), of the shape of x; `differentiable`: by operations that autograd sees one by one, whatever follows."""
+        if not differentiable and differentiated_once(self, x):
+            return gradient(self, x)
         return self.backward_pass(self.forward_pass(x))
 
     def value(self, x: Tensor) -> Float[Tensor, " batch"]:
@@ -123,7 +126,7 @@ class ConvexNetwork(nn.Module):
 
     def backward_pass(self, kept: Pass) -> Tensor:
         costates = self.costates(kept, kept.slopes)
-        return self.modulus * kept.x + self.pulled(kept, [s * c for s, c in zip(kept.slopes, costates, strict=True)])
+        return self.modulus * kept.x + self.pulled(kept.x, kept.sources, [s * c for s, c in zip(kept.slopes, costates, strict=True)])
 
     def costates(self, kept: Pass, slopes: Sequence[Tensor]) -> list[Tensor]:
         """c_k = ∂ψ/∂z_k."""
@@ -140,14 +143,15 @@ class ConvexNetwork(nn.Module):
             below = None if layer.weight is None else layer.across.transpose(layer.weight, slopes[k] * c, kept.last[k - 1].shape[1:])
         return found[::-1]
 
-    def pulled(self, kept: Pass, d: Sequence[Tensor], layers: Sequence[Layer] | None = None, absolute: bool = False) -> Tensor:
-        """Σ S_kᵀ H_kᵀ d_k, or with |H_k|; the resampling of each source is transposed once."""
+    def pulled(self, x: Tensor, sources: Sequence[Tensor], d: Sequence[Tensor], layers: Sequence[Layer] | None = None,
+               absolute: bool = False) -> Tensor:
+        """Σ S_kᵀ H_kᵀ d_k, or with |H_k|, of the shape of x; the resampling of each source is transposed once."""
         sums: list[Any] = [None] * len(self.resamplings)
         for layer, each in zip(layers or self.ordered(), d, strict=True):
             h = layer.skip.abs() if absolute else layer.skip
-            found = layer.through.transpose(h, each, kept.sources[layer.source].shape[1:])
+            found = layer.through.transpose(h, each, sources[layer.source].shape[1:])
             sums[layer.source] = found if sums[layer.source] is None else sums[layer.source] + found
-        parts = [s.transpose(y, kept.x.shape[1:]) for s, y in zip(self.resamplings, sums, strict=True) if y is not None]
+        parts = [s.transpose(y, x.shape[1:]) for s, y in zip(self.resamplings, sums, strict=True) if y is not None]
         return sum(parts[1:], parts[0])
 
     def linearize(self, x: Tensor) -> Hessian:
@@ -173,7 +177,7 @@ class Hessian:
         beta = network.activation.beta
         self.bends = [beta * s * (1 - s) * c for s, c in zip(self.slopes, self.costates, strict=True)]
         d = [s * c for s, c in zip(self.slopes, self.costates, strict=True)]
-        self.gradient = network.modulus * kept.x + network.pulled(kept, d)
+        self.gradient = network.modulus * kept.x + network.pulled(kept.x, kept.sources, d)
         self.value = network.value_of(kept)
 
     def __matmul__(self, v: Tensor) -> Tensor:
@@ -196,9 +200,4 @@ class Hessian:
                 d = d + channelwise(layer.readout, d) * self.slopes[k].square() * tangents[k]
             moved.append(d)
             below = None if layer.weight is None else layer.across.transpose(layer.weight, d, self.kept.last[k - 1].shape[1:])
-        return network.modulus * v + network.pulled(self.kept, moved[::-1])
-
-
-def channelwise(w: Tensor, like: Tensor) -> Tensor:
-    """A number for each channel or unit, to be multiplied with what is `like` a batch of them."""
-    return w.view(-1, *(1,) * (like.ndim - 2))
+        return network.modulus * v + network.pulled(self.kept.x, self.kept.sources, moved[::-1])

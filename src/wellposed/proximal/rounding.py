@@ -13,7 +13,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from wellposed.proximal.convex import ConvexNetwork, Layer, Pass, channelwise
+from wellposed.proximal.convex import ConvexNetwork, Layer, Pass
+from wellposed.proximal.linear_maps import channelwise
 from wellposed.proximal.sums import UNIT, gamma, norm, sum_error, total
 
 ELEMENTARY = 16 * UNIT
@@ -87,7 +88,7 @@ def gradient_error(net: ConvexNetwork, kept: Pass) -> Float[Tensor, " batch"]:
     bends = [0.25 * net.activation.beta * e + ELEMENTARY for e in arguments]
     costates = net.costates(kept, slopes)
     size, off = _flows(net, kept, slopes, bends, costates, arguments)
-    parts = [(net.pulled(kept, [x], [layer], absolute=True), net.pulled(kept, [e], [layer], absolute=True), layer)
+    parts = [[net.pulled(kept.x, kept.sources, [d], [layer], absolute=True) for d in (x, e)]
              for x, e, layer in zip(size, off, net.ordered(), strict=True)]
     summed = sum(p[0] for p in parts) + net.modulus * kept.x.abs()
     wide = max(layer.skip.shape[0] * layer.skip[0, 0].numel() for layer in net.ordered()) + max(s.roundings for s in net.resamplings)
