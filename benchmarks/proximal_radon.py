@@ -3,7 +3,7 @@
     python benchmarks/proximal_radon.py [--repeats 15] [--batches 1 8]
 
 Where deepinv cannot be imported here, give the Python of an environment that has it: it runs this script there, with this package's source
-on its path, and needs torch, numpy, scipy and jaxtyping beside deepinv (pip install deepinv jaxtyping):
+on its path, and needs what this package needs beside deepinv (pip install deepinv, then this package's own dependencies):
 
     python benchmarks/proximal_radon.py --python /path/to/deepinv/bin/python
 

@@ -123,6 +123,21 @@ def test_shifts_make_another_prior(here, capsys):
     assert run(f"refine image --model net {MEASURED['blur of a width']} --spun 3") == 2
 
 
+def test_an_image_that_cannot_be_certified_is_kept_away_from_older_certificates(here, capsys, monkeypatch):
+    asked = f"refine image --model net {MEASURED['blur of a width']} --out out"
+    assert run(asked) == 0
+    before = (here / "out/image.npy").read_bytes()
+
+    def refuse(*_: object) -> None:
+        raise ValueError("no certificate of that")
+
+    monkeypatch.setattr(restoration, "certified", refuse)
+    assert run(f"{asked} --weight 0.3") == 2
+    assert "no certificate of that; the image is kept, without a certificate, in out/uncertified" in capsys.readouterr().err
+    assert (here / "out/image.npy").read_bytes() == before
+    assert np.load("out/uncertified/image.npy").shape == np.load("out/image.npy").shape
+
+
 def test_half_quadratic_splitting_says_of_what_its_gradient_is(here, capsys):
     assert run(f"refine image --model net {MEASURED['random-convolution']}") == 0
     assert "envelope of the data term" in capsys.readouterr().out

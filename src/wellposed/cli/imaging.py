@@ -14,7 +14,7 @@ from wellposed.cli.main import program
 from wellposed.cli.subject import File, conclude, demand_folder, demand_no_run, show
 
 Folder = Annotated[Path, tyro.conf.arg(metavar="FOLDER")]
-PICTURE, IMAGE = "image.png", "image.npy"
+PICTURE, IMAGE, ALONE = "image.png", "image.npy", "uncertified"
 
 
 @dataclass
@@ -103,8 +103,12 @@ def refine(o: Refine) -> int:
     problem, model, weights = read(o)
     start = None if o.answer is None else images(o.answer, problem.physics.image_shape)
     result = refine_image(problem, start, o.tol, prior=model, weight=o.weight, algorithm=o.algorithm, mesh="auto")
+    try:
+        certificate = certified(result, True, weights)
+    except (ValueError, ArithmeticError) as error:  # beside an older certificate it would be taken for the image of that
+        write_image(folder / ALONE, result.image)
+        raise ValueError(f"{error}; the image is kept, without a certificate, in {folder / ALONE}") from error
     write_image(folder, result.image)
-    certificate = certified(result, True, weights)
     show(certificate)
     print(f"\n{result.message}")
     status = conclude(folder, certificate)

@@ -15,7 +15,7 @@ from wellposed.numerics.vorticity import Spectrum
 
 Box = Complex[Tensor, "*batch rows columns"]
 CACHE = 2**15  # complex numbers in one transform: half a megabyte, so that a processor's cache holds it
-WHOLE = 160  # below so many nodes per axis, transforms in two dimensions are faster than skipping their zero rows
+WHOLE = 112  # below so many nodes per axis, transforms in two dimensions are faster than skipping their zero rows
 SKEW = 4  # with rows a power of two apart, columns collide in the cache: a quarter of a transform at 256
 
 

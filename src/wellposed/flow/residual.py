@@ -45,6 +45,10 @@ class Residual:
         weights = torch.from_numpy(chebyshev.gauss(self.gram.shape[-1])[1])
         return (self.gram.diagonal(dim1=-2, dim2=-1) * weights).sum(-1).sqrt()
 
+    def over_time(self, slabs: Slabs) -> Float[Tensor, " batch"]:
+        """(∫|R|² dt)^(1/2) over the slabs that it is of."""
+        return (self.norm.square() * slabs.widths).sum(-1).sqrt()
+
 
 def residual(equation: NavierStokes2D, slabs: Slabs, against: str = "galerkin") -> Residual:
     """The residual of polynomials whose modes are those kept, against the Galerkin system or the whole equation.

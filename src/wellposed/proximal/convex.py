@@ -4,7 +4,7 @@
 S_k linear: an input-convex network (Amos, Xu and Kolter, ICML 2017) with a readout of every layer, r(z) = z or z²/2: as z >= 0 is convex,
 both are. A gradient that shrinks, y -> (y - θ)₊, has a potential that grows like a square; with linear readouts it takes many units.
 Signs are kept by writing W = V²: they cannot be violated by training. The gradient is derived by hand, so that training needs one
-backward pass through it rather than a double one:
+backward pass through it rather than a double one (and that one is in `adjoint`):
 
     c_K = w_K r'(z_K);  for k = K ... 1:  d_k = g'(a_k) c_k,  ∇ψ += S_kᵀ H_kᵀ d_k,  c_{k-1} = W_kᵀ d_k + w_{k-1} r'(z_{k-1}).
 """

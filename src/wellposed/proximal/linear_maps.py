@@ -65,7 +65,7 @@ class Convolution:
             return torch.bmm(w.flatten(1).expand(len(x), -1, -1), patches).unflatten(2, self._places(k, x.shape[-2:]))
         if step == 1 or k % step:
             return functional.conv2d(_laid_out(x, k), _laid_out(w, k), stride=step, padding=before)
-        return functional.conv2d(functional.pixel_unshuffle(self._to_blocks(x, k), step), self._blocks(w).flatten(1, 3))
+        return functional.conv2d(self._to_blocks(x, k), self._blocks(w).flatten(1, 3))
 
     def transpose(self, w: Float[Tensor, "out in k k"], y: Float[Tensor, "batch out v u"], size: Size) -> Float[Tensor, "batch in y x"]:
         k, step, before = w.shape[-1], self.stride, self.padding
@@ -90,14 +90,14 @@ class Convolution:
         if step == 1 or k % step:
             return conv2d_weight(_laid_out(x, k), list(w.shape), _laid_out(y, k), step, before)
         blocks = self._blocks(w)
-        found = conv2d_weight(functional.pixel_unshuffle(self._to_blocks(x, k), step), list(blocks.flatten(1, 3).shape), y)
+        found = conv2d_weight(self._to_blocks(x, k), list(blocks.flatten(1, 3).shape), y)
         return found.view(blocks.shape).permute(0, 1, 4, 2, 5, 3).reshape(w.shape)
 
     def _to_blocks(self, x: Tensor, k: int) -> Tensor:
-        """Padded, or cut, to what the filters see."""
+        """Padded, or cut, to what the filters see; the places within a block are channels, and these come first whatever x has."""
         before = self.padding
         after = [(n + 2 * before - k) // self.stride * self.stride + k - n - before for n in x.shape[-2:]]
-        return functional.pad(x, (before, after[1], before, after[0]))
+        return functional.pixel_unshuffle(functional.pad(x, (before, after[1], before, after[0])), self.stride).contiguous()
 
     def _gathers(self, w: Tensor, x: Tensor, size: Size) -> bool:
         return x.dtype == torch.float64 and len(x) * w[0].numel() * math.prod(self._places(w.shape[-1], size)) <= COLUMNS
