@@ -136,6 +136,14 @@ def test_an_image_that_cannot_be_certified_is_kept_away_from_older_certificates(
     assert "no certificate of that; the image is kept, without a certificate, in out/uncertified" in capsys.readouterr().err
     assert (here / "out/image.npy").read_bytes() == before
     assert np.load("out/uncertified/image.npy").shape == np.load("out/image.npy").shape
+    monkeypatch.undo()
+    monkeypatch.chdir(here)
+    assert run(f"{asked} --weight 0.3") == 0
+    assert (here / "out/image.npy").read_bytes() != before
+    assert not (here / "out/uncertified").exists()
+    (here / "out/uncertified").write_text("a file")
+    assert run(asked) == 2
+    assert "which is a file, expected a folder" in capsys.readouterr().err
 
 
 def test_half_quadratic_splitting_says_of_what_its_gradient_is(here, capsys):

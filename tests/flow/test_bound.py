@@ -328,6 +328,18 @@ def test_enclosures_hold_the_true_error(kind):
     assert ((true / size)[large] <= high[large] * (1 + 1e-9)).all()
 
 
+@pytest.mark.parametrize("pieces", [3, 600])
+def test_estimates_of_rough_trajectories_on_slabs_of_any_length(pieces):
+    e, exact, good = flow_of(1e-2)
+    slabs = own(good).on(torch.linspace(0, 0.6, pieces + 1, dtype=torch.float64), 8)
+    flow = changed(Trajectory.of(slabs, TIMES), rough_error(Trajectory.of(slabs, TIMES), 1e-4))
+    found = of_frames(e, flow, "galerkin", START).estimate.numpy()
+    true = distance(flow.vorticity, exact)
+    large = true > 1e-6
+    assert large.any()
+    assert found[large] == pytest.approx(true[large], rel=2e-3)
+
+
 @pytest.mark.parametrize("kind", ["solver", "large error"])
 def test_enclosures_against_the_equation_hold_its_true_error(kind):
     e, exact, good = flow_of(5e-3)

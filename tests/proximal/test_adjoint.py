@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Callable
 
 import pytest
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
+from torch.nn.utils.parametrize import register_parametrization
 
 from wellposed.proximal import LPN, adjoint
 from wellposed.proximal.layouts import dense
+from wellposed.proximal.softplus import Softplus
 
 NETWORKS: dict[str, tuple[Callable[[], LPN], tuple[int, ...]]] = {
     "dense": (lambda: LPN(3, width=8, depth=3), (3,)),
@@ -39,7 +43,7 @@ def test_it_is_the_gradient_of_autograd(name, of_x):
     model, x, v = net(name)
     x.requires_grad_(of_x)
     inputs = [*([x] if of_x else []), *model.parameters()]
-    assert adjoint.differentiated_once(model.net, x)
+    assert adjoint.differentiated_once(model.net.held(), x)
     found, expected = model.net(x), model.net(x, differentiable=True)
     assert torch.allclose(found, expected, rtol=1e-13, atol=1e-13)
     own, theirs = (torch.autograd.grad((y * v).sum() + y.square().sum(), inputs) for y in (found, expected))
@@ -74,17 +78,17 @@ def test_it_can_be_differentiated_again(name):
 def test_it_stands_back_from_transforms_duals_and_what_needs_no_gradient():
     model, x, v = net("dense")
     with torch.no_grad():
-        assert not adjoint.differentiated_once(model.net, x)
+        assert not adjoint.differentiated_once(model.net.held(), x)
     seen = torch.func.jvp(model, (x,), (v,))[1]
     assert torch.allclose(seen, model.linearize(x) @ v, rtol=1e-10, atol=1e-12)
     with forward_ad.dual_level():
         dual = forward_ad.make_dual(x, v)
-        assert not adjoint.differentiated_once(model.net, dual)
+        assert not adjoint.differentiated_once(model.net.held(), dual)
         assert torch.allclose(forward_ad.unpack_dual(model(dual)).tangent, seen)
     by_vmap = torch.func.vmap(torch.func.jacrev(lambda y: model(y[None])[0]))(x)
     assert torch.allclose(by_vmap, by_vmap.mT, rtol=0, atol=1e-12)
     with torch.autocast("cpu", torch.bfloat16):
-        assert not adjoint.differentiated_once(model.net, x)
+        assert not adjoint.differentiated_once(model.net.held(), x)
 
 
 def test_many_directions_at_once():
@@ -107,6 +111,93 @@ def test_parameters_that_are_swapped_for_a_call_get_their_gradient():
             p.copy_(q)
     expected = torch.autograd.grad((model.net(x, differentiable=True) * v).sum(), list(model.parameters()))
     assert all(torch.allclose(a, b, rtol=1e-11, atol=1e-13) for a, b in zip(own, expected, strict=True))
+
+
+def gradients(model: LPN, x: Tensor, v: Tensor, wanted: list[Tensor]) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+    """By hand and through autograd."""
+    assert adjoint.differentiated_once(model.net.held(), x)
+    own, theirs = (torch.autograd.grad((model.net(x, differentiable=d) * v).sum(), wanted, retain_graph=True) for d in (False, True))
+    return own, theirs
+
+
+def close(own: tuple[Tensor, ...], theirs: tuple[Tensor, ...]) -> bool:
+    return all(torch.allclose(a, b, rtol=1e-11, atol=1e-13) for a, b in zip(own, theirs, strict=True))
+
+
+class Doubled(torch.nn.Module):
+    def forward(self, w: Tensor) -> Tensor:
+        return 2 * w
+
+
+def test_weights_that_are_tied_made_of_others_or_given():
+    model, x, v = net("dense")
+    model.net.layers[2].skip = model.net.layers[0].skip
+    assert close(*gradients(model, x, v, list(model.parameters())))
+    register_parametrization(model.net.layers[1], "skip", Doubled())
+    assert close(*gradients(model, x, v, list(model.parameters())))
+    model, x, v = net("dense")
+    w = model.net.layers[1].skip.detach().clone().requires_grad_()
+    del model.net.layers[1].skip
+    model.net.layers[1].skip = w * 1.5
+    assert close(*gradients(model, x, v, [w, *model.parameters()]))
+    twice = model.net.layers[2]
+    model.net.layers.append(twice)
+    assert close(*gradients(model, x, v, [w, *model.parameters()]))
+
+
+def test_hooks_of_the_network_are_called_once():
+    model, x, v = net("dense")
+    calls = []
+    model.net.register_forward_hook(lambda *_: calls.append(1))
+    inputs = list(model.parameters())
+    torch.autograd.grad((model(x) * v).sum(), inputs, create_graph=True)
+    with torch.autograd.graph.save_on_cpu():
+        y = model(x)
+    own = torch.autograd.grad((y * v).sum(), inputs)
+    assert len(calls) == 2
+    assert close(own, torch.autograd.grad((model.net(x, differentiable=True) * v).sum(), inputs))
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_answers_may_be_changed_in_place(name):
+    model, x, v = net(name)
+    y = model(x)
+    y.sub_(x).clamp_(-0.5, 0.5)
+    assert y.is_contiguous()
+    own = torch.autograd.grad((y * v).sum(), list(model.parameters()))
+    expected = (model.net(x, differentiable=True) - x).clamp(-0.5, 0.5)
+    assert close(own, torch.autograd.grad((expected * v).sum(), list(model.parameters())))
+
+
+def test_a_pass_back_within_autocast_is_exact():
+    model, x, v = net("convolutional, colour")
+    model, x, v = model.float(), x.float(), v.float()
+    y, expected = (model.net(x, differentiable=d) for d in (False, True))
+    with torch.autocast("cpu", torch.bfloat16):
+        own, theirs = (torch.autograd.grad((t * v).sum(), list(model.parameters())) for t in (y, expected))
+    assert all(torch.allclose(a, b, rtol=1e-3, atol=1e-4) for a, b in zip(own, theirs, strict=True))
+
+
+def test_what_changes_after_the_pass_forward_does_not_matter():
+    model, x, v = net("dense")
+    y, expected = (model.net(x, differentiable=d) for d in (False, True))
+    inputs = list(model.parameters())
+    model.net.activation, model.net.modulus = Softplus(3.0), 5.0
+    own, theirs = (torch.autograd.grad((t * v).sum(), inputs) for t in (y, expected))
+    assert close(own, theirs)
+
+
+def test_networks_are_freed_that_keep_their_own_loss():
+    model, x, _ = net("dense")
+    model.net.last = model(x).sum()
+    seen = weakref.ref(model.net)
+    del model
+    gc.collect()
+    assert seen() is None
+
+
+def test_shapes_alone_go_through():
+    assert LPN(3).to("meta")(torch.zeros(2, 3, device="meta")).shape == (2, 3)
 
 
 def test_frozen_parameters_get_none():

@@ -100,18 +100,20 @@ def refine(o: Refine) -> int:
 
     folder = o.out or _place(o.measurement, "restored")
     demand_no_run(folder)
+    demand_folder(folder / ALONE)
     problem, model, weights = read(o)
     start = None if o.answer is None else images(o.answer, problem.physics.image_shape)
     result = refine_image(problem, start, o.tol, prior=model, weight=o.weight, algorithm=o.algorithm, mesh="auto")
+    write_image(folder / ALONE, result.image)  # beside an older certificate it would be taken for the image of that
     try:
         certificate = certified(result, True, weights)
-    except (ValueError, ArithmeticError) as error:  # beside an older certificate it would be taken for the image of that
-        write_image(folder / ALONE, result.image)
+    except (ValueError, ArithmeticError, RuntimeError) as error:
         raise ValueError(f"{error}; the image is kept, without a certificate, in {folder / ALONE}") from error
-    write_image(folder, result.image)
     show(certificate)
     print(f"\n{result.message}")
     status = conclude(folder, certificate)
+    write_image(folder, result.image)
+    discard_image(folder / ALONE)
     print(f"the image is {folder / IMAGE}, a picture of it {folder / PICTURE}")
     return status
 
@@ -218,6 +220,14 @@ def write_image(folder: Path, image: Any) -> None:
         content = io.BytesIO()
         write(content)
         write_whole(folder / name, content.getvalue())
+
+
+def discard_image(folder: Path) -> None:
+    """What `write_image` has written there, and the folder if nothing else is in it."""
+    for name in (IMAGE, PICTURE):
+        (folder / name).unlink(missing_ok=True)
+    if not any(folder.iterdir()):
+        folder.rmdir()
 
 
 def _pixels(image: Any) -> Any:

@@ -24,7 +24,7 @@ def usage() -> str:
     rows = "\n".join(f"  {verb:<9}{text}" for verb, (_, text) in VERBS.items())
     return ("usage: wellposed VERB [options]\n\nLearned operators with a certificate you can check.\n\n"
             f"{rows}\n\n`wellposed VERB --help` says more. Exit codes of certify, refine and check: 0 holds, 1 fails, 3 undecided,\n"
-            "4 refused; 2: the call itself is wrong, and nothing was written.")
+            "4 refused; 2: the call itself is wrong, and no certificate was written.")
 
 
 def program() -> str:

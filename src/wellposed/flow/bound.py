@@ -12,7 +12,7 @@ from torch import Tensor
 
 from wellposed.flow import gronwall
 from wellposed.flow.equation import NavierStokes2D
-from wellposed.flow.error_equation import corrected
+from wellposed.flow.error_equation import corrected, sampled
 from wellposed.flow.pace import pace_of
 from wellposed.flow.rates import Rates, rates
 from wellposed.flow.residual import MARGIN, Residual, apart, residual, speed
@@ -23,7 +23,7 @@ from wellposed.numerics.vorticity import Spectrum, to_field, to_spectrum
 
 PIECES, SUBDIVISIONS, MOST = 2, 16, 24
 BLIND, FINE, HALVINGS = 0.5, 0.01, 6
-LEFT, PASSES = 1e-3, 3
+LEFT, ROUNDED, PASSES, DEGREE = 1e-3, 4.0, 3, 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,15 +80,25 @@ class Bound:
 
     @cached_property
     def companion(self) -> Slabs | None:
-        """A better trajectory, by passes of the error equation until little of the residual is left; None where the first diverges."""
-        pace, found = pace_of(self.equation, to_field(self.initial, self.equation.resolution), self.slabs), None
-        own, slabs = residual(self.equation, self.slabs, "galerkin").over_time(self.slabs), self.slabs
+        """A better trajectory, by passes of the error equation, for each sample until little of its residual is left, or nothing but
+        rounding; None where the first diverges."""
+        pace = pace_of(self.equation, to_field(self.initial, self.equation.resolution), self.slabs)
+        slabs = sampled(self.slabs, pace.edges, DEGREE)
+        own, found = residual(self.equation, slabs, "galerkin").over_time(slabs), None
+        left, going = own, torch.ones(len(own), dtype=torch.bool)
         for _ in range(PASSES):
             try:
-                found = slabs = corrected(self.equation, slabs, self.initial, pace.step, pace.edges)[0]
+                better = corrected(self.equation, found or slabs, self.initial, pace.step)[0]
             except ArithmeticError:
                 break
-            if bool((residual(self.equation, slabs, "galerkin").over_time(slabs) <= LEFT * own).all()):
+            after = residual(self.equation, better, "galerkin")
+            norm = after.over_time(better)
+            taken = going if found is None else going & (norm < left)
+            values = better.values if found is None else torch.where(taken[:, None, None, None, None], better.values, found.values)
+            found = Slabs(better.edges, values)
+            left = torch.where(taken, norm, left)
+            going = taken & (norm > LEFT * own) & (norm > ROUNDED * (after.rounding.square() * better.widths).sum(-1).sqrt())
+            if not bool(going.any()):
                 break
         return found
 

@@ -12,28 +12,45 @@ writes an array of its own.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
-from torch.func import functional_call
 
 from wellposed.proximal.linear_maps import channelwise
+from wellposed.proximal.potential import Held, Potential
 
-if TYPE_CHECKING:
-    from wellposed.proximal.convex import ConvexNetwork, Layer
+Found = list[Tensor | None]
 
 
-def differentiated_once(network: ConvexNetwork, x: Tensor) -> bool:
-    """Whether a pass back may follow, and nothing else: no compiler, transform or dual number, for which each operation must be seen."""
-    parameters = list(network.parameters())
-    if not torch.is_grad_enabled() or not any(p.requires_grad for p in parameters) or torch.compiler.is_compiling():
+def differentiated_once(potential: Potential, x: Tensor) -> bool:
+    """Whether a pass back to the weights may follow, and nothing else: no compiler, transform or dual number, for which each operation
+    must be seen."""
+    tensors = [t for t in potential.tensors if t is not None]
+    if not torch.is_grad_enabled() or torch.compiler.is_compiling() or not any(t.requires_grad for t in tensors):
         return False
     transforms: Any = getattr(torch._C, "_are_functorch_transforms_active", lambda: True)
-    if transforms() or torch.is_autocast_enabled(x.device.type):
+    if transforms() or (_may_autocast(x) and torch.is_autocast_enabled(x.device.type)):
         return False
-    return all(forward_ad.unpack_dual(t).tangent is None for t in (x, *parameters))
+    maps = [m for layer in potential.layers for m in (layer.across, layer.through)]
+    return all(hasattr(m, "of_weights") for m in maps) and all(forward_ad.unpack_dual(t).tangent is None for t in (x, *tensors))
+
+
+def gradient(potential: Potential, x: Tensor) -> Tensor:
+    """∇ψ(x)."""
+    found: Any = _Gradient.apply(potential, x, *potential.tensors)
+    return found
+
+
+def _may_autocast(x: Tensor) -> bool:
+    return torch.amp.is_autocast_available(x.device.type)
+
+
+def _exactly(x: Tensor) -> AbstractContextManager[Any]:
+    """Without autocast, where there is such a thing."""
+    return torch.autocast(x.device.type, enabled=False) if _may_autocast(x) else nullcontext()
 
 
 def _batched(v: Tensor) -> bool:
@@ -42,57 +59,49 @@ def _batched(v: Tensor) -> bool:
     return any(getattr(kinds, name, lambda _: True)(v) for name in ("is_legacy_batchedtensor", "is_functorch_wrapped_tensor"))
 
 
-def gradient(network: ConvexNetwork, x: Tensor) -> Tensor:
-    """∇ψ(x)."""
-    found: Any = _Gradient.apply(network, x, *network.parameters())
-    return found
-
-
 class _Gradient(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, network: ConvexNetwork, x: Tensor, *parameters: Tensor) -> Tensor:  # type: ignore[override]
-        layers, last, slopes, pulled = network.ordered(), [], [], []
-        sources = [s.apply(x) for s in network.resamplings]
+    def forward(ctx: Any, potential: Potential, x: Tensor, *tensors: Tensor | None) -> Tensor:  # type: ignore[override]
+        layers, last, slopes, pulled = potential.layers, [], [], []
+        sources = [s.apply(x) for s in potential.resamplings]
         for layer in layers:
             a = _forward(layer, sources, last)
             if layer.bias is not None:
                 a.add_(channelwise(layer.bias, a))
-            last.append(network.activation.value(a))
-            slopes.append(a.mul_(network.activation.beta).sigmoid_())
+            last.append(potential.activation.value(a))
+            slopes.append(a.mul_(potential.activation.beta).sigmoid_())
         below = None
         for k in range(len(layers) - 1, -1, -1):
             d = _with_readout(layers[k], below, last[k]).mul_(slopes[k])
             pulled.append(d)
             below = _back(layers[k], d, last[k - 1])
         pulled.reverse()
-        ctx.network = network
-        ctx.save_for_backward(x, *parameters, *last, *slopes, *pulled)
-        return network.pulled(x, sources, pulled).add_(x, alpha=network.modulus)
+        ctx.bare = potential.of([None] * len(tensors))  # tensors are for save_for_backward to hold, which sees changes and cycles
+        ctx.save_for_backward(x, *tensors, *last, *slopes, *pulled)
+        return torch.add(potential.pulled(x, sources, pulled), x, alpha=potential.modulus)
 
     @staticmethod
     def backward(ctx: Any, v: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
-        network: ConvexNetwork = ctx.network
         x, *saved = ctx.saved_tensors
-        named, layers = dict(network.named_parameters()), len(network.layers)
-        parameters, arrays = saved[: len(named)], saved[len(named) :]
-        changed = any(p is not q for p, q in zip(parameters, named.values(), strict=True))  # by functional_call, or off the device
-        if torch.is_grad_enabled() or changed or _batched(v):
-            return None, *_through_autograd(network, x, dict(zip(named, parameters, strict=True)), v, ctx.needs_input_grad[1:])
-        of_x, found = _by_hand(network, x, [arrays[k : k + layers] for k in range(0, 3 * layers, layers)], v, ctx.needs_input_grad[1])
-        return None, of_x, *(found.get(p) for p in parameters)
+        layers, needed = len(ctx.bare.layers), ctx.needs_input_grad[1:]
+        tensors, arrays = saved[: 4 * layers], saved[4 * layers :]
+        potential = ctx.bare.of(tensors)
+        with _exactly(v):
+            if torch.is_grad_enabled() or _batched(v):
+                return None, *_through_autograd(potential, [x, *tensors], v, needed)
+            return None, *_by_hand(potential, x, [arrays[k : k + layers] for k in range(0, 3 * layers, layers)], v, needed)
 
 
-def _by_hand(network: ConvexNetwork, x: Tensor, kept: Sequence[Sequence[Tensor]], v: Tensor, asked: bool
-             ) -> tuple[Tensor | None, dict[Tensor, Tensor]]:
-    """∂φ/∂x, where it is asked for, and ∂φ/∂θ; `kept`: z_k, g'(a_k) and d_k of all layers."""
-    layers, beta, (last, slopes, pulled) = network.ordered(), network.activation.beta, kept
-    sources, along = ([s.apply(t) for s in network.resamplings] for t in (x, v))
+def _by_hand(potential: Potential, x: Tensor, kept: Sequence[Sequence[Tensor]], v: Tensor, needed: Sequence[bool]) -> Found:
+    """∂φ/∂x and ∂φ/∂ each of the weights, where they are needed; `kept`: z_k, g'(a_k) and d_k of all layers."""
+    layers, beta, (last, slopes, pulled) = potential.layers, potential.activation.beta, kept
+    sources, along = ([s.apply(t) for s in potential.resamplings] for t in (x, v))
     arrived: list[Tensor] = []
     tangents: list[Tensor] = []
     for layer, slope in zip(layers, slopes, strict=True):
         arrived.append(_forward(layer, along, tangents))
         tangents.append(slope * arrived[-1])
-    found: dict[Tensor, Tensor] = {}
+    found: list[Found] = []
     moved: list[Tensor] = []
     below: Tensor | None = None
     for k in range(len(layers) - 1, -1, -1):
@@ -103,28 +112,26 @@ def _by_hand(network: ConvexNetwork, x: Tensor, kept: Sequence[Sequence[Tensor]]
         if below is not None:
             p.addcmul_(s, below)
         moved.append(p)
-        found |= _of_layer(layer, (d, p), (along[layer.source], sources[layer.source]), tangents[k], last[k],
-                           (tangents[k - 1], last[k - 1]))
+        found.append(_of_layer(layer, (d, p), (along[layer.source], sources[layer.source]), (tangents[k], last[k]),
+                               (tangents[k - 1], last[k - 1]), needed[4 * k + 1 : 4 * k + 5]))
         below = _back(layer, p, last[k - 1])
-    of_x = network.pulled(x, sources, moved[::-1]).add_(v, alpha=network.modulus) if asked else None
-    return of_x, found
+    of_x = torch.add(potential.pulled(x, sources, moved[::-1]), v, alpha=potential.modulus) if needed[0] else None
+    return [of_x, *(each for of_layer in reversed(found) for each in of_layer)]
 
 
 Pair = tuple[Tensor, Tensor]
+"""Of the tangent, or of d, first."""
 
 
-def _of_layer(layer: Layer, d: Pair, sources: Pair, tangent: Tensor, z: Tensor, below: Pair) -> dict[Tensor, Tensor]:
-    """∂φ/∂ of each of its parameters."""
-    found: dict[Tensor, Tensor] = {layer.skip: layer.through.of_weights(layer.skip, sources[0], d[0]).add_(
-        layer.through.of_weights(layer.skip, sources[1], d[1]))}
-    if layer.bias is not None:
-        found[layer.bias] = _by_channel(d[1])
-    if layer.root is not None:
-        of_weight = layer.across.of_weights(layer.root, below[0], d[0]).add_(layer.across.of_weights(layer.root, below[1], d[1]))
-        found[layer.root] = of_weight.mul_(layer.root).mul_(2)
-    if layer.readout_root is not None:
-        found[layer.readout_root] = _by_channel(tangent if layer.power == 1 else tangent * z).mul_(layer.readout_root).mul_(2)
-    return found
+def _of_layer(layer: Held, d: Pair, sources: Pair, own: Pair, below: Pair, needed: Sequence[bool]) -> Found:
+    """∂φ/∂H, ∂φ/∂W, ∂φ/∂b and ∂φ/∂w, where they are needed."""
+    skip, weight, bias, readout = needed
+    of_skip = layer.through.of_weights(layer.skip, sources[0], d[0]).add_(layer.through.of_weights(layer.skip, sources[1], d[1])) \
+        if skip else None
+    of_weight = layer.across.of_weights(layer.weight, below[0], d[0]).add_(layer.across.of_weights(layer.weight, below[1], d[1])) \
+        if weight and layer.weight is not None else None
+    of_readout = _by_channel(own[0] if layer.power == 1 else own[0] * own[1]) if readout else None
+    return [of_skip, of_weight, _by_channel(d[1]) if bias else None, of_readout]
 
 
 def _by_channel(x: Tensor) -> Tensor:
@@ -132,18 +139,18 @@ def _by_channel(x: Tensor) -> Tensor:
     return x.sum([n for n in range(x.ndim) if n != 1])
 
 
-def _forward(layer: Layer, sources: Sequence[Tensor], last: Sequence[Tensor]) -> Tensor:
+def _forward(layer: Held, sources: Sequence[Tensor], last: Sequence[Tensor]) -> Tensor:
     """W z + H S x, in an array of its own."""
     a = layer.through.apply(layer.skip, sources[layer.source])
     return a if layer.weight is None else a.add_(layer.across.apply(layer.weight, last[-1]))
 
 
-def _back(layer: Layer, d: Tensor, below: Tensor) -> Tensor | None:
+def _back(layer: Held, d: Tensor, below: Tensor) -> Tensor | None:
     """Wᵀ d."""
     return None if layer.weight is None else layer.across.transpose(layer.weight, d, below.shape[1:])
 
 
-def _with_readout(layer: Layer, below: Tensor | None, z: Tensor) -> Tensor:
+def _with_readout(layer: Held, below: Tensor | None, z: Tensor) -> Tensor:
     """below + w r'(z), in an array of its own."""
     if layer.readout is None:
         assert below is not None
@@ -154,11 +161,10 @@ def _with_readout(layer: Layer, below: Tensor | None, z: Tensor) -> Tensor:
     return below.addcmul_(w, z) if layer.power == 2 else below.add_(w)
 
 
-def _through_autograd(network: ConvexNetwork, x: Tensor, parameters: dict[str, Tensor], v: Tensor, needed: Sequence[bool]
-                      ) -> list[Tensor | None]:
+def _through_autograd(potential: Potential, inputs: Sequence[Tensor | None], v: Tensor, needed: Sequence[bool]) -> Found:
     """The same with every operation in the graph, for those who differentiate again."""
     with torch.enable_grad():
-        y = functional_call(network, parameters, (x,), {"differentiable": True})
-    inputs = [t for t, asked in zip((x, *parameters.values()), needed, strict=True) if asked]
-    found = iter(torch.autograd.grad(y, inputs, v, create_graph=torch.is_grad_enabled(), allow_unused=True))
-    return [next(found) if asked else None for asked in needed]
+        y = potential.backward_pass(potential.forward_pass(inputs[0]))  # type: ignore[arg-type]
+    wanted = [t if asked and t is not None and t.requires_grad else None for t, asked in zip(inputs, needed, strict=True)]
+    found = iter(torch.autograd.grad(y, [t for t in wanted if t is not None], v, create_graph=torch.is_grad_enabled(), allow_unused=True))
+    return [None if t is None else next(found) for t in wanted]

@@ -13,8 +13,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from wellposed.proximal.convex import ConvexNetwork, Layer, Pass
+from wellposed.proximal.convex import ConvexNetwork
 from wellposed.proximal.linear_maps import channelwise
+from wellposed.proximal.potential import Held, Pass, Potential
 from wellposed.proximal.sums import UNIT, gamma, norm, sum_error, total
 
 ELEMENTARY = 16 * UNIT
@@ -38,14 +39,15 @@ class Enclosed:
 
 def enclosed(net: ConvexNetwork, x: Tensor) -> Enclosed:
     """ψ(x) and ∇ψ(x), x in float64."""
-    kept = net.forward_pass(x)
-    return Enclosed(net.value_of(kept), net.backward_pass(kept), value_error(net, kept), gradient_error(net, kept))
+    potential = net.held()
+    kept = potential.forward_pass(x)
+    return Enclosed(potential.value_of(kept), potential.backward_pass(kept), value_error(potential, kept), gradient_error(potential, kept))
 
 
-def value_error(net: ConvexNetwork, kept: Pass) -> Float[Tensor, " batch"]:
+def value_error(potential: Potential, kept: Pass) -> Float[Tensor, " batch"]:
     """Of ψ(x), (batch,)."""
-    bound = (1 + 1e-10) * 0.5 * net.modulus * sum_error(kept.x.square())
-    for layer, z, e in zip(net.ordered(), kept.last, _activations(net, kept), strict=True):
+    bound = (1 + 1e-10) * 0.5 * potential.modulus * sum_error(kept.x.square())
+    for layer, z, e in zip(potential.layers, kept.last, _activations(potential, kept), strict=True):
         if layer.readout is not None:
             w = channelwise(layer.readout, z)
             terms, off = (w * z, w * e) if layer.power == 1 else (0.5 * w * z.square(), w * (z * e + e.square()))
@@ -53,17 +55,18 @@ def value_error(net: ConvexNetwork, kept: Pass) -> Float[Tensor, " batch"]:
     return SECOND * bound
 
 
-def _activations(net: ConvexNetwork, kept: Pass) -> list[Tensor]:
+def _activations(potential: Potential, kept: Pass) -> list[Tensor]:
     """Of z_k."""
-    return [e + ELEMENTARY * (z + a.abs()) for e, z, a in zip(_arguments(net, kept), kept.last, kept.before, strict=True)]
+    return [e + ELEMENTARY * (z + a.abs()) for e, z, a in zip(_arguments(potential, kept), kept.last, kept.before, strict=True)]
 
 
-def _arguments(net: ConvexNetwork, kept: Pass) -> list[Tensor]:
+def _arguments(potential: Potential, kept: Pass) -> list[Tensor]:
     """Of a_k."""
-    sizes = [s.apply(kept.x.abs()) for s in net.resamplings]
-    errors = [gamma(s.roundings) * size if s.roundings else torch.zeros_like(size) for s, size in zip(net.resamplings, sizes, strict=True)]
+    sizes = [s.apply(kept.x.abs()) for s in potential.resamplings]
+    errors = [gamma(s.roundings) * size if s.roundings else torch.zeros_like(size)
+              for s, size in zip(potential.resamplings, sizes, strict=True)]
     found: list[Tensor] = []
-    for k, layer in enumerate(net.ordered()):
+    for k, layer in enumerate(potential.layers):
         h, source = layer.skip.abs(), layer.source
         size, off = layer.through.apply(h, sizes[source]), layer.through.apply(h, errors[source])
         if layer.weight is not None:
@@ -76,30 +79,31 @@ def _arguments(net: ConvexNetwork, kept: Pass) -> list[Tensor]:
     return found
 
 
-def _terms(layer: Layer) -> int:
+def _terms(layer: Held) -> int:
     across = 0 if layer.weight is None else layer.weight[0].numel()
     return layer.skip[0].numel() + across + 4
 
 
-def gradient_error(net: ConvexNetwork, kept: Pass) -> Float[Tensor, " batch"]:
+def gradient_error(potential: Potential, kept: Pass) -> Float[Tensor, " batch"]:
     """Of ∇ψ(x), in the Euclidean norm, (batch,)."""
-    slopes = [net.activation.slope(a) for a in kept.before]
-    arguments = _arguments(net, kept)
-    bends = [0.25 * net.activation.beta * e + ELEMENTARY for e in arguments]
-    costates = net.costates(kept, slopes)
-    size, off = _flows(net, kept, slopes, bends, costates, arguments)
-    parts = [[net.pulled(kept.x, kept.sources, [d], [layer], absolute=True) for d in (x, e)]
-             for x, e, layer in zip(size, off, net.ordered(), strict=True)]
-    summed = sum(p[0] for p in parts) + net.modulus * kept.x.abs()
-    wide = max(layer.skip.shape[0] * layer.skip[0, 0].numel() for layer in net.ordered()) + max(s.roundings for s in net.resamplings)
+    slopes = [potential.activation.slope(a) for a in kept.before]
+    arguments = _arguments(potential, kept)
+    bends = [0.25 * potential.activation.beta * e + ELEMENTARY for e in arguments]
+    costates = potential.costates(kept, slopes)
+    size, off = _flows(potential, kept, slopes, bends, costates, arguments)
+    parts = [[potential.pulled(kept.x, kept.sources, [d], [layer], absolute=True) for d in (x, e)]
+             for x, e, layer in zip(size, off, potential.layers, strict=True)]
+    summed = sum(p[0] for p in parts) + potential.modulus * kept.x.abs()
+    wide = max(h.shape[0] * h[0, 0].numel() for h in (layer.skip for layer in potential.layers))
+    wide += max(s.roundings for s in potential.resamplings)
     bound = sum(p[1] for p in parts) + gamma(wide + len(parts) + 4) * summed
     return SECOND * norm(torch.as_tensor(bound))
 
 
-def _flows(net: ConvexNetwork, kept: Pass, slopes: Sequence[Tensor], bends: Sequence[Tensor], costates: Sequence[Tensor],
+def _flows(potential: Potential, kept: Pass, slopes: Sequence[Tensor], bends: Sequence[Tensor], costates: Sequence[Tensor],
            arguments: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
     """d_k and the errors of d_k."""
-    layers = net.ordered()
+    layers = potential.layers
     size: list[Tensor] = []
     off: list[Tensor] = []
     below: Tensor | None = None
