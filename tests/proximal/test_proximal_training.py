@@ -12,7 +12,7 @@ from PIL import Image
 import wellposed
 from wellposed.proximal import LPN
 from wellposed.proximal.annealing import Annealed, penalty
-from wellposed.proximal.denoising import Denoising, denoising_objective
+from wellposed.proximal.denoising import Denoising, denoising_objective, where_answers_are_even
 from wellposed.proximal.images import Patches, read_images
 from wellposed.proximal.laws import GaussianMixture, Laplace
 from wellposed.proximal.pairing import Pairs, paired
@@ -201,6 +201,18 @@ def test_proximal_matching_leaves_the_median_for_the_mode(tmp_path):
         y = torch.linspace(-3, 3, 61)[:, None]
         found[name] = float((model(y) - Laplace().prox(y, 1.0)).detach().abs().mean())
     assert found["matching"] < 0.6 * found["l1"]
+
+
+def test_numbers_whose_answers_are_even_lie_where_answers_jump():
+    y = torch.randn(101, 1, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    answer = y + 40 * torch.sigmoid(400 * (y - 0.3))
+    steep = where_answers_are_even(y, answer)
+    assert steep.shape == y.shape
+    assert bool(((y.min() <= steep) & (steep <= y.max())).all())
+    above, below = y[y > 0.3].min(), y[y < 0.3].max()
+    assert float(((below <= steep) & (steep <= above)).double().mean()) > 0.8
+    flat = where_answers_are_even(y, torch.zeros_like(y))
+    assert bool(torch.isfinite(flat).all())
 
 
 def test_a_run_resumes_bit_for_bit(tmp_path, monkeypatch):
