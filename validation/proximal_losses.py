@@ -3,8 +3,8 @@
     python validation/proximal_losses.py [--seconds 60] [--archive photographs.tar.gz]
 
 On laws of one dimension: the mean over the density of y of |f(y) - prox(y)|, beside the floor of each loss, which is found by quadrature
-and holds for every network, and the error of the recovered prior after the best constant. On photographs at sigma 25: PSNR on whole images
-of Set12; the weight exp(-|r|²/γ²) that matching gives to the residual of a patch, near 1 where it is the mean square in all but name; and
+and is what perfect training would leave, and the error of the recovered prior after the best constant. On photographs at sigma 25:
+PSNR on whole images of Set12; the weight exp(-|r|²/γ²) that matching gives to the residual of a patch, near 1 where it is the mean square in all but name; and
 in how many of 32 patches the learned prior puts the clean one below its noisy and its blurred copy.
 """
 

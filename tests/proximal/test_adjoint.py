@@ -43,20 +43,20 @@ def test_it_is_the_gradient_of_autograd(name, of_x):
     model, x, v = net(name)
     x.requires_grad_(of_x)
     inputs = [*([x] if of_x else []), *model.parameters()]
-    assert adjoint.differentiated_once(model.net.held(), x)
-    found, expected = model.net(x), model.net(x, differentiable=True)
+    assert adjoint.applies(model.net.held(), x)
+    found, expected = model.net(x), model.net(x, stepwise=True)
     assert torch.allclose(found, expected, rtol=1e-13, atol=1e-13)
     own, theirs = (torch.autograd.grad((y * v).sum() + y.square().sum(), inputs) for y in (found, expected))
     for a, b in zip(own, theirs, strict=True):
         assert (a - b).norm() <= 1e-12 * b.norm()
 
 
-def test_linear_readouts_and_layers_without_one():
+def test_linear_and_square_readouts():
     torch.manual_seed(0)
     for readout in ("linear", "square"):
         network = dense(2, 6, 3, 4.0, 1e-2, readout).double()
         x, v = torch.randn(2, 5, 2, dtype=torch.float64)
-        own, theirs = (torch.autograd.grad((network(x, differentiable=d) * v).sum(), list(network.parameters())) for d in (False, True))
+        own, theirs = (torch.autograd.grad((network(x, stepwise=d) * v).sum(), list(network.parameters())) for d in (False, True))
         assert all(torch.allclose(a, b, rtol=1e-11, atol=1e-13) for a, b in zip(own, theirs, strict=True))
 
 
@@ -65,8 +65,8 @@ def test_it_can_be_differentiated_again(name):
     model, x, v = net(name, 2)
     x.requires_grad_()
 
-    def twice(differentiable: bool) -> tuple[Tensor, ...]:
-        y = model.net(x, differentiable=differentiable)
+    def twice(stepwise: bool) -> tuple[Tensor, ...]:
+        y = model.net(x, stepwise=stepwise)
         (slope,) = torch.autograd.grad((y * v).sum(), x, create_graph=True)
         return torch.autograd.grad(slope.square().sum(), [x, *model.parameters()], allow_unused=True)
 
@@ -78,17 +78,17 @@ def test_it_can_be_differentiated_again(name):
 def test_it_stands_back_from_transforms_duals_and_what_needs_no_gradient():
     model, x, v = net("dense")
     with torch.no_grad():
-        assert not adjoint.differentiated_once(model.net.held(), x)
+        assert not adjoint.applies(model.net.held(), x)
     seen = torch.func.jvp(model, (x,), (v,))[1]
     assert torch.allclose(seen, model.linearize(x) @ v, rtol=1e-10, atol=1e-12)
     with forward_ad.dual_level():
         dual = forward_ad.make_dual(x, v)
-        assert not adjoint.differentiated_once(model.net.held(), dual)
+        assert not adjoint.applies(model.net.held(), dual)
         assert torch.allclose(forward_ad.unpack_dual(model(dual)).tangent, seen)
     by_vmap = torch.func.vmap(torch.func.jacrev(lambda y: model(y[None])[0]))(x)
     assert torch.allclose(by_vmap, by_vmap.mT, rtol=0, atol=1e-12)
     with torch.autocast("cpu", torch.bfloat16):
-        assert not adjoint.differentiated_once(model.net.held(), x)
+        assert not adjoint.applies(model.net.held(), x)
 
 
 def test_many_directions_at_once():
@@ -109,14 +109,14 @@ def test_parameters_that_are_swapped_for_a_call_get_their_gradient():
     with torch.no_grad():
         for p, q in zip(model.parameters(), others.values(), strict=True):
             p.copy_(q)
-    expected = torch.autograd.grad((model.net(x, differentiable=True) * v).sum(), list(model.parameters()))
+    expected = torch.autograd.grad((model.net(x, stepwise=True) * v).sum(), list(model.parameters()))
     assert all(torch.allclose(a, b, rtol=1e-11, atol=1e-13) for a, b in zip(own, expected, strict=True))
 
 
 def gradients(model: LPN, x: Tensor, v: Tensor, wanted: list[Tensor]) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
     """By hand and through autograd."""
-    assert adjoint.differentiated_once(model.net.held(), x)
-    own, theirs = (torch.autograd.grad((model.net(x, differentiable=d) * v).sum(), wanted, retain_graph=True) for d in (False, True))
+    assert adjoint.applies(model.net.held(), x)
+    own, theirs = (torch.autograd.grad((model.net(x, stepwise=d) * v).sum(), wanted, retain_graph=True) for d in (False, True))
     return own, theirs
 
 
@@ -155,7 +155,7 @@ def test_hooks_of_the_network_are_called_once():
         y = model(x)
     own = torch.autograd.grad((y * v).sum(), inputs)
     assert len(calls) == 2
-    assert close(own, torch.autograd.grad((model.net(x, differentiable=True) * v).sum(), inputs))
+    assert close(own, torch.autograd.grad((model.net(x, stepwise=True) * v).sum(), inputs))
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -165,14 +165,14 @@ def test_answers_may_be_changed_in_place(name):
     y.sub_(x).clamp_(-0.5, 0.5)
     assert y.is_contiguous()
     own = torch.autograd.grad((y * v).sum(), list(model.parameters()))
-    expected = (model.net(x, differentiable=True) - x).clamp(-0.5, 0.5)
+    expected = (model.net(x, stepwise=True) - x).clamp(-0.5, 0.5)
     assert close(own, torch.autograd.grad((expected * v).sum(), list(model.parameters())))
 
 
-def test_a_pass_back_within_autocast_is_exact():
+def test_a_pass_back_within_autocast_keeps_float32():
     model, x, v = net("convolutional, colour")
     model, x, v = model.float(), x.float(), v.float()
-    y, expected = (model.net(x, differentiable=d) for d in (False, True))
+    y, expected = (model.net(x, stepwise=d) for d in (False, True))
     with torch.autocast("cpu", torch.bfloat16):
         own, theirs = (torch.autograd.grad((t * v).sum(), list(model.parameters())) for t in (y, expected))
     assert all(torch.allclose(a, b, rtol=1e-3, atol=1e-4) for a, b in zip(own, theirs, strict=True))
@@ -180,7 +180,7 @@ def test_a_pass_back_within_autocast_is_exact():
 
 def test_what_changes_after_the_pass_forward_does_not_matter():
     model, x, v = net("dense")
-    y, expected = (model.net(x, differentiable=d) for d in (False, True))
+    y, expected = (model.net(x, stepwise=d) for d in (False, True))
     inputs = list(model.parameters())
     model.net.activation, model.net.modulus = Softplus(3.0), 5.0
     own, theirs = (torch.autograd.grad((t * v).sum(), inputs) for t in (y, expected))

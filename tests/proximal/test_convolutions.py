@@ -13,9 +13,9 @@ from wellposed.proximal.softplus import Softplus
 
 @pytest.mark.parametrize(("k", "step", "around"), [(8, 4, 4), (8, 4, 2), (4, 2, 0), (6, 3, 1), (8, 2, 3), (4, 4, 0), (1, 1, 0), (3, 1, 1), (3, 2, 1), (5, 1, 0)])
 @pytest.mark.parametrize("size", [(17, 22), (16, 24), (23, 9)])
-@pytest.mark.parametrize("columns", [0, linear_maps.COLUMNS])
-def test_convolutions_are_torchs(k, step, around, size, columns, monkeypatch):
-    monkeypatch.setattr(linear_maps, "COLUMNS", columns)  # by blocks, or by gathered patches
+@pytest.mark.parametrize("gathered", [0, linear_maps.GATHERED])
+def test_convolutions_are_torchs(k, step, around, size, gathered, monkeypatch):
+    monkeypatch.setattr(linear_maps, "GATHERED", gathered)  # by blocks, or by gathered patches
     g = torch.Generator().manual_seed(0)
     w, x = (torch.randn(*shape, dtype=torch.float64, generator=g) for shape in ((5, 3, k, k), (2, 3, *size)))
     own, expected = Convolution(step, around).apply(w, x), functional.conv2d(x, w, stride=step, padding=around)

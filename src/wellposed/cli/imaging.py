@@ -40,7 +40,8 @@ class Refine(AboutImage):
     """Reconstruct an image from measurements with a learned prior, until |grad F| is within --tol.
 
     FILE is .npy or .npz (.h5, .zarr, .mat of version 7.3 with the extra `io`), or FILE:NAME for one of several arrays. With --answer the
-    run starts from that image. Writes the image, a picture, and a certificate of every step.
+    run starts from that image, if it is within --tol already or its F is below that of the Tikhonov solution.
+    Writes the image, a picture, and a certificate of every step.
     """
 
     algorithm: Literal["pgd", "admm", "hqs"] = "pgd"

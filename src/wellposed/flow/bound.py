@@ -23,7 +23,9 @@ from wellposed.numerics.vorticity import Spectrum, to_field, to_spectrum
 
 PIECES, SUBDIVISIONS, MOST = 2, 16, 24
 BLIND, FINE, HALVINGS = 0.5, 0.01, 6
+"""Relative bounds from which on frames are looked into, and that finer ones should have; so often is their spacing halved."""
 LEFT, ROUNDED, PASSES, DEGREE = 1e-3, 4.0, 3, 8
+"""Passes end with such a part of the residual, or so many times its rounding; at most so many, by polynomials of such a degree."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +83,7 @@ class Bound:
     @cached_property
     def companion(self) -> Slabs | None:
         """A better trajectory, by passes of the error equation, for each sample until little of its residual is left, or nothing but
-        rounding; None where the first diverges."""
+        rounding; None where the first diverges, for any sample. Against the Galerkin system, whatever the bound is against."""
         pace = pace_of(self.equation, to_field(self.initial, self.equation.resolution), self.slabs)
         slabs = sampled(self.slabs, pace.edges, DEGREE)
         own, found = residual(self.equation, slabs, "galerkin").over_time(slabs), None
@@ -104,7 +106,8 @@ class Bound:
 
     @cached_property
     def estimate(self) -> Float[Tensor, "batch time"]:
-        """The error of the frames by the error equation: measured, good to a thousandth or so, never a bound; NaN where it diverges."""
+        """The error of the frames against the Galerkin system, by the error equation: measured, good to a thousandth or so, never a bound;
+        NaN where there is no companion."""
         if self.companion is None:
             return torch.full_like(self.error, torch.nan)
         return speed(to_spectrum(self.trajectory.vorticity) - self.companion.at(self.times), self.equation.modes)
@@ -190,7 +193,7 @@ def of_frames(equation: NavierStokes2D, trajectory: Trajectory, against: str, st
 
 
 def demand_fine_frames(found: Bound) -> None:
-    """Whether the exact flow at these times could be certified.
+    """Refuse frames so far apart that not even the exact flow could be certified from them.
 
     Raises:
         ValueError: it could not, with the spacing that would do.

@@ -1,7 +1,7 @@
 """∇ψ as a single step of autograd, its own pass back derived by hand too: what training on a prox differentiates.
 
 For the v that comes back from the loss, φ = ⟨v, ∇ψ(x)⟩ is the slope of ψ along v. The pass forward has tangents ȧ_k and ż_k = g'(a_k) ȧ_k
-along v; with p_k = g''(a_k) c_k ȧ_k + g'(a_k) q_k and q_{k-1} = W_kᵀ p_k + w_{k-1} r''(z_{k-1}) ż_{k-1}, and c_k, d_k as in `convex`,
+along v; with p_k = g''(a_k) c_k ȧ_k + g'(a_k) q_k and q_{k-1} = W_kᵀ p_k + w_{k-1} r''(z_{k-1}) ż_{k-1}, and c_k, d_k as in `potential`,
 
     ∂φ/∂W_k = d_k ż_{k-1}ᵀ + p_k z_{k-1}ᵀ,  ∂φ/∂H_k = d_k (S_k v)ᵀ + p_k (S_k x)ᵀ,  ∂φ/∂b_k = Σ p_k,  ∂φ/∂w_k = Σ r'(z_k) ż_k,
 
@@ -25,9 +25,11 @@ from wellposed.proximal.potential import Held, Potential
 Found = list[Tensor | None]
 
 
-def differentiated_once(potential: Potential, x: Tensor) -> bool:
-    """Whether a pass back to the weights may follow, and nothing else: no compiler, transform or dual number, for which each operation
-    must be seen."""
+def applies(potential: Potential, x: Tensor) -> bool:
+    """Whether some weight needs a gradient, and no compiler, transform, dual number or autocast is at work, which must see each operation.
+
+    Batched and repeated differentiation are met in `backward`.
+    """
     tensors = [t for t in potential.tensors if t is not None]
     if not torch.is_grad_enabled() or torch.compiler.is_compiling() or not any(t.requires_grad for t in tensors):
         return False
@@ -68,7 +70,7 @@ class _Gradient(torch.autograd.Function):
             a = _forward(layer, sources, last)
             if layer.bias is not None:
                 a.add_(channelwise(layer.bias, a))
-            last.append(potential.activation.value(a))
+            last.append(potential.activation.value(a))  # first, as a is overwritten: one array less to keep for each layer
             slopes.append(a.mul_(potential.activation.beta).sigmoid_())
         below = None
         for k in range(len(layers) - 1, -1, -1):
@@ -140,7 +142,7 @@ def _by_channel(x: Tensor) -> Tensor:
 
 
 def _forward(layer: Held, sources: Sequence[Tensor], last: Sequence[Tensor]) -> Tensor:
-    """W z + H S x, in an array of its own."""
+    """W z + H S x, in an array of its own, which the caller may overwrite."""
     a = layer.through.apply(layer.skip, sources[layer.source])
     return a if layer.weight is None else a.add_(layer.across.apply(layer.weight, last[-1]))
 
@@ -151,7 +153,7 @@ def _back(layer: Held, d: Tensor, below: Tensor) -> Tensor | None:
 
 
 def _with_readout(layer: Held, below: Tensor | None, z: Tensor) -> Tensor:
-    """below + w r'(z), in an array of its own."""
+    """below + w r'(z), where below is overwritten; with ż for z, and r quadratic, below + w r''(z) ż."""
     if layer.readout is None:
         assert below is not None
         return below

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from wellposed.proximal.adjoint import differentiated_once, gradient
+from wellposed.proximal.adjoint import applies, gradient
 from wellposed.proximal.linear_maps import Map, Resampling
 from wellposed.proximal.potential import Held, Hessian, Potential
 from wellposed.proximal.softplus import Softplus
@@ -59,7 +59,8 @@ class ConvexNetwork(nn.Module):
     """ψ, ∇ψ and products with the Hessian of ψ.
 
     Args:
-        layers, resamplings: as above. beta: of the softplus. modulus: μ >= 0, of strong convexity.
+        layers: first to last. resamplings: the S_k; Layer.source is an index into them. beta: of the softplus.
+        modulus: μ >= 0, of strong convexity.
     """
 
     def __init__(self, layers: Sequence[Layer], resamplings: Sequence[Resampling], beta: float, modulus: float) -> None:
@@ -67,10 +68,10 @@ class ConvexNetwork(nn.Module):
         self.layers = nn.ModuleList(layers)
         self.resamplings, self.activation, self.modulus = list(resamplings), Softplus(beta), modulus
 
-    def forward(self, x: Tensor, differentiable: bool = False) -> Tensor:
-        """∇ψ(x), of the shape of x; `differentiable`: by operations that autograd sees one by one, whatever follows."""
+    def forward(self, x: Tensor, stepwise: bool = False) -> Tensor:
+        """∇ψ(x), of the shape of x; `stepwise`: by operations that autograd sees one by one, never by `adjoint`, which tests hold to it."""
         potential = self.held()
-        if not differentiable and differentiated_once(potential, x):
+        if not stepwise and applies(potential, x):
             return gradient(potential, x)
         return potential.backward_pass(potential.forward_pass(x))
 

@@ -29,7 +29,8 @@ IMAGES = {"batch": 16, "lr": 3e-3, "clip": 0.1}
 PATCH = 48
 """Pixels of a side."""
 PAIRED, NOISY = 32, 1 / 16
-"""Vectors of at most so many entries are paired with all of a batch; such a part of the batch is made noisy."""
+"""Vectors of at most so many entries are each paired with all clean ones of a batch, of which such a part is then made noisy (in one
+dimension all are, and such a part is kept); longer ones are all made noisy."""
 
 
 class Denoising:
@@ -141,12 +142,12 @@ def _of_vectors(problem: Denoising, asked: Penalty, draws: int, like: torch.dtyp
 def where_answers_are_even(y: Float[Tensor, "outputs 1"], answer: Float[Tensor, "outputs 1"]) -> Float[Tensor, "outputs 1"]:
     """As many noisy numbers more, between these, whose answers are evenly spread by interpolation.
 
-    Half of them lie where answers jump from one mode to another. The law of y puts next to none there, so that nothing would move a jump
-    once it is steep; at each y the least of the loss is the same whatever the law of y.
+    A jump from one mode to another gets the share that it has of the range of answers. The law of y puts next to none there, so that
+    nothing would move a jump once it is steep; at each y the least of the loss is the same whatever the law of y.
     """
     order = y[:, 0].argsort()
     at, f = (t[order, 0].double().cpu().numpy() for t in (y, answer))
-    f = np.maximum.accumulate(f)
+    f = np.maximum.accumulate(f)  # ψ is convex, but for rounding; interpolation needs it exactly
     wanted = f[0] + (np.arange(len(f)) + 0.5) / len(f) * (f[-1] - f[0])
     return torch.from_numpy(np.interp(wanted, f, at)).to(y)[:, None]
 

@@ -1,4 +1,5 @@
-"""What the best denoiser of a law would answer, by quadrature: the floor under every error that a trained one can show.
+"""What the best denoiser of a law would answer, by quadrature: its distance from the prox, the floor, is
+what perfect training would leave; imperfect training may land below it.
 
 At each y the loss E[m(f - x) | y] is a function of one number f. Its least is the posterior's mode after it has been mollified (proximal
 matching), its median (l1) or its mean (l2); the prox of -σ² log p is the mode itself.

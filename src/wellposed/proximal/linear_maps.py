@@ -18,13 +18,17 @@ from torch.nn import functional
 from torch.nn.grad import conv2d_weight
 
 Size = Sequence[int]
-COLUMNS = 2**24
-"""Numbers of gathered patches up to which convolutions in float64 are products of matrices."""
+GATHERED = 2**24
+"""Entries of the matrix of patches, 128 MiB, up to which convolutions in float64 are products of matrices."""
 
 
 @runtime_checkable
 class Map(Protocol):
-    """x -> W x for weights that are given on the call; `of_weights`: the gradient of ⟨y, W x⟩ with respect to W."""
+    """x -> W x for weights that are given on the call.
+
+    `apply`: (batch, *in) -> (batch, *out); `transpose`: back, to samples of the shape `size`, without the batch; `of_weights`: the gradient
+    of ⟨y, W x⟩ with respect to W, of its shape.
+    """
 
     def apply(self, w: Tensor, x: Tensor) -> Tensor: ...
     def transpose(self, w: Tensor, y: Tensor, size: Size) -> Tensor: ...
@@ -94,13 +98,14 @@ class Convolution:
         return found.view(blocks.shape).permute(0, 1, 4, 2, 5, 3).reshape(w.shape)
 
     def _to_blocks(self, x: Tensor, k: int) -> Tensor:
-        """Padded, or cut, to what the filters see; the places within a block are channels, and these come first whatever x has."""
+        """Padded, or cut, to what the filters see; channels come first whatever x has, as torch goes by the strides
+        and what channels last cost here is a quarter of a training step."""
         before = self.padding
         after = [(n + 2 * before - k) // self.stride * self.stride + k - n - before for n in x.shape[-2:]]
         return functional.pixel_unshuffle(functional.pad(x, (before, after[1], before, after[0])), self.stride).contiguous()
 
     def _gathers(self, w: Tensor, x: Tensor, size: Size) -> bool:
-        return x.dtype == torch.float64 and len(x) * w[0].numel() * math.prod(self._places(w.shape[-1], size)) <= COLUMNS
+        return x.dtype == torch.float64 and len(x) * w[0].numel() * math.prod(self._places(w.shape[-1], size)) <= GATHERED
 
     def _places(self, k: int, size: Size) -> list[int]:
         """Of the filters, along both sides of an image of this size."""

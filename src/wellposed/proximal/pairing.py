@@ -2,7 +2,8 @@
 
 Where y is drawn from one clean vector of a batch, chosen at random, plus noise, the probability that this was x_j, given y and the batch,
 is w_j ∝ exp(-|y - x_j|²/2σ²). So Σ_j w_j m(f(y) - x_j) has the mean of m(f(y) - x), and no more variance (Rao and Blackwell): without
-bias in any dimension, and with a gain where more than one w_j counts.
+bias in any dimension, and with a gain where more than one w_j counts. For y that were put elsewhere (`denoising.where_answers_are_even`)
+Σ_j w_j is an estimate of the posterior that normalises itself, with a bias of the order of one over the count of clean vectors.
 """
 
 from __future__ import annotations

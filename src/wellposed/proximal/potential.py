@@ -24,7 +24,13 @@ from wellposed.proximal.sums import total
 
 @dataclass(frozen=True)
 class Held:
-    """The tensors of a layer and how they act, apart from the module that owns them."""
+    """The tensors of a layer and how they act, apart from the module that owns them.
+
+    Attributes:
+        across: how W acts. through: how H acts. source: index of the resampled input. power: 1 or 2 of r(z) = z^power / power, 0 without
+            a readout.
+        skip: H, (out, in) or (out, in, k, k). weight: W, likewise; None without a layer before. bias, readout: (out,), or None.
+    """
 
     across: Map
     through: Map
@@ -144,7 +150,7 @@ class Hessian:
         self.value = potential.value_of(kept)
 
     def __matmul__(self, v: Tensor) -> Tensor:
-        """Forward with tangents ȧ, ż; back with ḋ = g''(a) c ȧ + g'(a) ċ."""
+        """Forward with tangents ȧ, ż; back with ḋ = g''(a) c ȧ + g'(a) ċ, p and q of `adjoint`, where the same is done in place."""
         potential, layers = self.potential, self.potential.layers
         sources = [s.apply(v) for s in potential.resamplings]
         tangents: list[Tensor] = []
