@@ -4,8 +4,8 @@
 
 On laws of one dimension: the mean over the density of y of |f(y) - prox(y)|, beside the floor of each loss, which is found by quadrature
 and is what perfect training would leave, and the error of the recovered prior after the best constant. On photographs at sigma 25:
-PSNR on whole images of Set12; the weight exp(-|r|²/γ²) that matching gives to the residual of a patch, near 1 where it is the mean square in all but name; and
-in how many of 32 patches the learned prior puts the clean one below its noisy and its blurred copy.
+PSNR on whole images of Set12; the weight exp(-|r|²/γ²) that matching gives to the residual of a patch, near 1 where it is the mean
+square in all but name; and in how many of 32 patches the learned prior puts the clean one below its noisy and its blurred copy.
 """
 
 from __future__ import annotations
