@@ -2,11 +2,10 @@
 
     python benchmarks/proximal_laws.py [--seconds 60] [--only laplace]
 
-One thread. The floor is what the best function of y would answer under the same loss, by quadrature: what perfect
-training would leave. Errors are over |y| <= 3 and, as means, over the density of y, at midpoints: on the jump of a symmetric law the
-prox has two values. Priors
-are compared at the best answers, which leave out what a jump leaps over, at most on |x| <= 3, after the best constant. Of the product each
-entry is compared, at 20,000 noisy samples, with the floor of one dimension, as loss and law factor.
+One thread. The floor is what the best function of y would answer under the same loss, by quadrature: what perfect training
+would leave. Errors are over |y| <= 3 and, as means, over the density of y, at midpoints: on the jump of a symmetric law the prox has two
+values. Priors are compared at the best answers, which leave out what a jump leaps over, at most on |x| <= 3, after the best constant. Of
+the product each entry is compared, at 20,000 noisy samples, with the floor of one dimension, as loss and law factor.
 """
 
 from __future__ import annotations

@@ -86,23 +86,22 @@ class Bound:
         rounding; None where the first diverges, for any sample. Against the Galerkin system, whatever the bound is against."""
         pace = pace_of(self.equation, to_field(self.initial, self.equation.resolution), self.slabs)
         slabs = sampled(self.slabs, pace.edges, DEGREE)
-        own, found = residual(self.equation, slabs, "galerkin").over_time(slabs), None
-        left, going = own, torch.ones(len(own), dtype=torch.bool)
-        for _ in range(PASSES):
+        own = residual(self.equation, slabs, "galerkin").over_time(slabs)
+        left, going = torch.full_like(own, torch.inf), torch.ones_like(own, dtype=torch.bool)
+        for passed in range(PASSES):
             try:
-                better = corrected(self.equation, found or slabs, self.initial, pace.step)[0]
+                better = corrected(self.equation, slabs, self.initial, pace.step)[0]
             except ArithmeticError:
-                break
+                return slabs if passed else None
             after = residual(self.equation, better, "galerkin")
             norm = after.over_time(better)
-            taken = going if found is None else going & (norm < left)
-            values = better.values if found is None else torch.where(taken[:, None, None, None, None], better.values, found.values)
-            found = Slabs(better.edges, values)
-            left = torch.where(taken, norm, left)
-            going = taken & (norm > LEFT * own) & (norm > ROUNDED * (after.rounding.square() * better.widths).sum(-1).sqrt())
+            going = going & (norm < left)
+            slabs = Slabs(better.edges, torch.where(going[:, None, None, None, None], better.values, slabs.values))
+            left = torch.where(going, norm, left)
+            going = going & (norm > LEFT * own) & (norm > ROUNDED * (after.rounding.square() * better.widths).sum(-1).sqrt())
             if not bool(going.any()):
                 break
-        return found
+        return slabs
 
     @cached_property
     def estimate(self) -> Float[Tensor, "batch time"]:

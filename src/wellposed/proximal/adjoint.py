@@ -36,8 +36,7 @@ def applies(potential: Potential, x: Tensor) -> bool:
     transforms: Any = getattr(torch._C, "_are_functorch_transforms_active", lambda: True)
     if transforms() or (_may_autocast(x) and torch.is_autocast_enabled(x.device.type)):
         return False
-    maps = [m for layer in potential.layers for m in (layer.across, layer.through)]
-    return all(hasattr(m, "of_weights") for m in maps) and all(forward_ad.unpack_dual(t).tangent is None for t in (x, *tensors))
+    return all(forward_ad.unpack_dual(t).tangent is None for t in (x, *tensors))
 
 
 def gradient(potential: Potential, x: Tensor) -> Tensor:

@@ -102,7 +102,10 @@ class Potential:
         return value
 
     def backward_pass(self, kept: Pass) -> Tensor:
-        costates = self.costates(kept, kept.slopes)
+        return self.gradient_of(kept, self.costates(kept, kept.slopes))
+
+    def gradient_of(self, kept: Pass, costates: Sequence[Tensor]) -> Tensor:
+        """∇ψ(x), from the c_k."""
         return self.modulus * kept.x + self.pulled(kept.x, kept.sources, [s * c for s, c in zip(kept.slopes, costates, strict=True)])
 
     def costates(self, kept: Pass, slopes: Sequence[Tensor]) -> list[Tensor]:
@@ -145,8 +148,7 @@ class Hessian:
         self.costates = potential.costates(kept, self.slopes)
         beta = potential.activation.beta
         self.bends = [beta * s * (1 - s) * c for s, c in zip(self.slopes, self.costates, strict=True)]
-        d = [s * c for s, c in zip(self.slopes, self.costates, strict=True)]
-        self.gradient = potential.modulus * kept.x + potential.pulled(kept.x, kept.sources, d)
+        self.gradient = potential.gradient_of(kept, self.costates)
         self.value = potential.value_of(kept)
 
     def __matmul__(self, v: Tensor) -> Tensor:
